@@ -140,7 +140,10 @@ export interface RunResult {
 }
 export interface Processes {
   /** Runs a bounded auxiliary program (git, gh, hooks): no shell, own process group, killed as a group at the time limit. */
-  run(argv: string[], options: { cwd: string; env?: Record<string, string>; input?: string; timeoutMs: number; maxBytes?: number; signal?: AbortSignal }): Promise<RunResult>;
+  run(
+    argv: string[],
+    options: { cwd: string; env?: Record<string, string>; input?: string; timeoutMs: number; maxBytes?: number; signal?: AbortSignal },
+  ): Promise<RunResult>;
   /** Absolute path of a program on PATH, or null. */
   which(program: string): Promise<string | null>;
 }
