@@ -89,6 +89,8 @@ export interface Worktrees {
   carry(source: string, target: string): Promise<void>;
   /** Keeps a path out of `git status` through the repository's local exclude file. */
   exclude(worktree: string, patterns: string[]): Promise<void>;
+  /** The main checkout a worktree belongs to, or null when that cannot be told; for orphans, whose project no row names. */
+  repositoryOf(worktree: string): Promise<string | null>;
 }
 
 // ---------------------------------------------------------------- git and files
@@ -137,9 +139,14 @@ export interface RunResult {
   stdout: string;
   stderr: string;
   timedOut: boolean;
+  /** Something was cut at `maxBytes`. */
+  truncated: boolean;
 }
 export interface Processes {
-  /** Runs a bounded auxiliary program (git, gh, hooks): no shell, own process group, killed as a group at the time limit. */
+  /**
+   * Runs a bounded auxiliary program (git, gh, hooks): no shell, own process group, killed as a group at the time limit. `env` is added to this process's
+   * environment, of which PORT, NODE_ENV, NODE_OPTIONS, npm_* and git's location variables are dropped. An abort rejects with the signal's reason.
+   */
   run(
     argv: string[],
     options: { cwd: string; env?: Record<string, string>; input?: string; timeoutMs: number; maxBytes?: number; signal?: AbortSignal },
