@@ -9,6 +9,7 @@ export interface Node {
   readonly sessions: Sessions;
   readonly processes: Processes;
   readonly conversations: Conversations;
+  readonly ports: Ports;
 }
 
 // ---------------------------------------------------------------- worktrees
@@ -157,6 +158,12 @@ export interface Processes {
 
 // ---------------------------------------------------------------- sessions
 
+/** What a viewer is told, plus the one thing only a reconnection can bring. */
+export interface ViewerHandlers extends WatchHandlers {
+  /** The supervisor answers again and does not know the session: nothing more will come, and how it ended is unknown. That is not an exit. */
+  onLost?(): void;
+}
+
 export type SessionsState = "connected" | "unreachable";
 
 /** The supervisor of this machine, seen through reconnections. */
@@ -169,7 +176,8 @@ export interface Sessions {
   snapshot(id: string, options?: { scrollback?: number }): Promise<Snapshot>;
   /** Rejects with UNAVAILABLE when the supervisor cannot be asked: that is never "no sessions". */
   list(): Promise<SessionInfo[]>;
-  watch(id: string, handlers: WatchHandlers, options?: { since?: number; viewer?: string; scrollback?: number }): Promise<Watch>;
+  /** Goes on by itself after a lost connection, from the byte after the last one delivered. */
+  watch(id: string, handlers: ViewerHandlers, options?: { since?: number; viewer?: string; scrollback?: number }): Promise<Watch>;
   collect(id: string): Promise<void>;
   onExit(listener: (id: string, exit: ExitRecord) => void): () => void;
   /** Called after each (re)connection, before any other listener hears of the new connection. */
@@ -195,4 +203,11 @@ export interface Conversations {
   list(store: "claude" | "codex" | "pi" | "opencode", cwd: string, home: string): Promise<Conversation[]>;
   /** Makes one the newest, so that the next capture does not switch back. */
   touch(conversation: Conversation): Promise<void>;
+}
+
+// ---------------------------------------------------------------- ports
+
+export interface Ports {
+  /** True when nobody listens on any of `count` TCP ports of 127.0.0.1 from `first` on, just now (WORKTREE-14). */
+  free(first: number, count?: number): Promise<boolean>;
 }
