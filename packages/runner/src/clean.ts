@@ -39,10 +39,10 @@ export function cleanOutput(bytes: Uint8Array): string {
   const kept: string[] = [];
   const recent = new Set<string>();
   let repainted = 0;
-  for (const [index, { text, up }] of lines.entries()) {
+  for (const [index, { text, end, up }] of lines.entries()) {
     const plain = text.trim();
     if (plain === "") {
-      if (kept.length > 0 && kept.at(-1) !== "") kept.push("");
+      if (end !== "move" && repainted === 0 && kept.length > 0 && kept.at(-1) !== "") kept.push("");
     } else if (!isDecoration(plain) && !torn.has(index) && !(repainted > 0 && recent.has(text))) {
       kept.push(text);
       // Put at the end again, so that the oldest is what goes.

@@ -56,6 +56,7 @@ async function statusLetters(worktree: string, folder: string): Promise<Map<stri
   if (result.code !== 0) return letters;
   const prefix = folder === "." ? "" : `${folder}/`;
   for (const line of result.stdout.split("\0")) {
+    if (line === "") continue;
     const status = line.slice(0, 2);
     const path = line.slice(3);
     if (!path.startsWith(prefix)) {
