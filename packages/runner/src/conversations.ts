@@ -74,11 +74,9 @@ function piMessage(line: Line): string {
 
 async function codex(cwd: string, home: string): Promise<Conversation[]> {
   const root = join(home, ".codex");
-  const [rows, rollouts] = await Promise.all([codexThreads(root, cwd), codexRollouts(join(root, "sessions"), cwd)]);
-  const found = new Map(rollouts.map((conversation) => [conversation.id, conversation]));
-  for (const row of rows)
-    found.set(row.id, { ...row, title: row.title || (found.get(row.id)?.title ?? ""), file: row.file ?? found.get(row.id)?.file ?? null });
-  return [...found.values()];
+  const threads = await codexThreads(root, cwd);
+  // Transcripts are looked through only when the table knows nothing: versions before it, or one that is busy.
+  return threads.length > 0 ? threads : codexRollouts(join(root, "sessions"), cwd);
 }
 
 async function codexThreads(root: string, cwd: string): Promise<Conversation[]> {
@@ -91,15 +89,18 @@ async function codexThreads(root: string, cwd: string): Promise<Conversation[]> 
     if (!columns.has("id") || !columns.has("cwd")) return [];
     const updated = ["updated_at_ms", "updated_at", "created_at"].filter((column) => columns.has(column));
     const order = updated[0] ?? "rowid";
-    const archived = columns.has("archived") ? "and coalesce(archived, 0) = 0" : "";
-    const rows = database
-      .prepare(`select * from threads where cwd = ? ${archived} order by ${order} desc limit ${MAX_CONVERSATIONS}`)
-      .all(cwd) as Line[];
+    const conditions = ["cwd = ?"];
+    if (columns.has("archived")) conditions.push("coalesce(archived, 0) = 0");
+    // Threads of sub-agents cannot be resumed as the task's own.
+    if (columns.has("thread_source")) conditions.push("coalesce(thread_source, 'user') = 'user'");
+    if (columns.has("attached_thread_parent_id")) conditions.push("attached_thread_parent_id is null");
+    const query = `select * from threads where ${conditions.join(" and ")} order by ${order} desc limit ${MAX_CONVERSATIONS}`;
+    const rows = database.prepare(query).all(cwd) as Line[];
     return rows
       .filter((row) => UUID.test(String(row.id)))
       .map((row) => ({
         id: String(row.id),
-        title: titled(text(row.title) || text(row.first_user_message)),
+        title: titled(text(row.name) || text(row.title) || text(row.first_user_message)),
         updatedAt: milliseconds(row[order]),
         file: text(row.rollout_path) || null,
       }));
@@ -135,9 +136,13 @@ async function codexRollout(file: string, cwd: string): Promise<Conversation | n
   return { id, title: titled(firstMessage(head, codexMessage)), updatedAt: (await stat(file)).mtimeMs, file };
 }
 
+/** Versions differ in where they keep what a person wrote: an event, a completed item, or a response item. */
 function codexMessage(line: Line): string {
   const payload = line.payload as Line | undefined;
-  return line.type === "event_msg" && payload?.type === "user_message" ? text(payload.message) : "";
+  const item = payload?.item as Line | undefined;
+  if (line.type === "event_msg" && payload?.type === "user_message") return text(payload.message);
+  if (line.type === "event_msg" && item?.type === "UserMessage") return messageText(item.content);
+  return line.type === "response_item" && payload?.role === "user" ? messageText(payload.content) : "";
 }
 
 // ---------------------------------------------------------------- opencode: its database, or JSON files of older versions
@@ -237,7 +242,7 @@ function text(value: unknown): string {
 function messageText(content: unknown): string {
   if (typeof content === "string") return content;
   if (!Array.isArray(content)) return "";
-  return content.map((piece: Line | null) => (piece?.type === "text" ? text(piece.text) : "")).join(" ");
+  return content.map((piece: Line | null) => (piece?.type === "text" || piece?.type === "input_text" ? text(piece.text) : "")).join(" ");
 }
 
 /** The first message a person wrote, not what a harness put in front (`<command-name>`, `<environment_context>`). */

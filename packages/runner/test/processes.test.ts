@@ -10,9 +10,17 @@ const LONG = 60_000;
 
 test("WORKTREE-17: arguments arrive untouched by a shell, with input, status and both outputs", async () => {
   using place = scratch();
-  const script = "process.stdin.on('data', (d) => process.stdout.write(d)).on('end', () => { console.error(process.argv[1]); process.exitCode = 3; })";
+  const script =
+    "process.stdin.on('data', (d) => process.stdout.write(d)).on('end', () => { console.error(process.argv[1]); process.exitCode = 3; })";
   const result = await run([node, "-e", script, "$(touch p) `x` 'y'; exit"], { cwd: place.path, input: "in\u0000put", timeoutMs: LONG });
-  assert.deepEqual(result, { code: 3, signal: null, stdout: "in\u0000put", stderr: "$(touch p) `x` 'y'; exit\n", timedOut: false, truncated: false });
+  assert.deepEqual(result, {
+    code: 3,
+    signal: null,
+    stdout: "in\u0000put",
+    stderr: "$(touch p) `x` 'y'; exit\n",
+    timedOut: false,
+    truncated: false,
+  });
 });
 
 test("WORKTREE-17: at the time limit the whole group goes, also what ignores SIGTERM", async () => {
@@ -34,16 +42,24 @@ test("WORKTREE-07: an abort ends the group and rejects with its reason, after th
   stop.abort(new Error("enough"));
   await failed;
   await ended(Number(readFileSync(file, "utf8")));
-  await assert.rejects(run(["sh", "-c", `echo > ${join(place.path, "ran")}`], { cwd: place.path, timeoutMs: LONG, signal: stop.signal }), /enough/);
+  await assert.rejects(
+    run(["sh", "-c", `echo > ${join(place.path, "ran")}`], { cwd: place.path, timeoutMs: LONG, signal: stop.signal }),
+    /enough/,
+  );
   assert.equal(existsSync(join(place.path, "ran")), false);
 });
 
 test("WORKTREE-17: output is cut at the limit, and a program is ended there when asked", async () => {
   using place = scratch();
-  const flood = "const b = Buffer.alloc(65536, 120); const go = () => { while (process.stdout.write(b)); process.stdout.once('drain', go); }; go();";
+  const flood =
+    "const b = Buffer.alloc(65536, 120); const go = () => { while (process.stdout.write(b)); process.stdout.once('drain', go); }; go();";
   const stopped = await run([node, "-e", flood], { cwd: place.path, timeoutMs: LONG, maxBytes: 100_000, stopWhenFull: true });
   assert.deepEqual([stopped.stdout.length, stopped.truncated, stopped.timedOut], [100_000, true, false]);
-  const whole = await runRaw([node, "-e", "process.stdout.write(Buffer.alloc(100_000, 0xff))"], { cwd: place.path, timeoutMs: LONG, maxBytes: 100_000 });
+  const whole = await runRaw([node, "-e", "process.stdout.write(Buffer.alloc(100_000, 0xff))"], {
+    cwd: place.path,
+    timeoutMs: LONG,
+    maxBytes: 100_000,
+  });
   assert.deepEqual([whole.code, whole.stdout.length, whole.stdout[99_999], whole.truncated], [0, 100_000, 255, false]);
 });
 
@@ -55,8 +71,26 @@ test("WORKTREE-17: a missing program and a missing folder are named; a program t
 });
 
 test("SESSION-02: a child gets our environment without our port, node and npm settings or git's location, and what is added", () => {
-  const own = { PATH: "/bin", HOME: "/h", PORT: "1", NODE_ENV: "x", NODE_OPTIONS: "-r x", npm_config_cache: "c", GIT_DIR: "/g", GIT_INDEX_FILE: "i", GIT_SSH_COMMAND: "ssh", GIT_AUTHOR_NAME: "me" };
-  assert.deepEqual(childEnvironment({ PORT: "42000", A: "b" }, own), { PATH: "/bin", HOME: "/h", GIT_SSH_COMMAND: "ssh", GIT_AUTHOR_NAME: "me", PORT: "42000", A: "b" });
+  const own = {
+    PATH: "/bin",
+    HOME: "/h",
+    PORT: "1",
+    NODE_ENV: "x",
+    NODE_OPTIONS: "-r x",
+    npm_config_cache: "c",
+    GIT_DIR: "/g",
+    GIT_INDEX_FILE: "i",
+    GIT_SSH_COMMAND: "ssh",
+    GIT_AUTHOR_NAME: "me",
+  };
+  assert.deepEqual(childEnvironment({ PORT: "42000", A: "b" }, own), {
+    PATH: "/bin",
+    HOME: "/h",
+    GIT_SSH_COMMAND: "ssh",
+    GIT_AUTHOR_NAME: "me",
+    PORT: "42000",
+    A: "b",
+  });
 });
 
 test("WORKTREE-21: a program is found on PATH only when it is an executable file in an absolute folder", async () => {
