@@ -184,6 +184,8 @@ export interface Sessions {
   onConnected(listener: () => void): () => void;
   /** Reads the output log of a task from an absolute offset; understands a log whose older part was dropped. */
   readLog(log: string, offset: number, max: number): Promise<{ bytes: Buffer; offset: number; total: number; oldest: number }>;
+  /** Removes every file of an output log: the newest part, the older part and their index. */
+  removeLog(log: string): Promise<void>;
   hello(): { protocol: number; build: string; pid: number; startedAt: number } | null;
   close(): void;
 }

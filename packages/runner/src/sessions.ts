@@ -4,6 +4,7 @@ import {
   connectSupervisor,
   type ExitRecord,
   readLog,
+  removeLog,
   type SessionInfo,
   type Snapshot,
   type SpawnRequest,
@@ -23,6 +24,8 @@ export interface SessionsOptions {
   socket: string;
   /** Limit of every single call; the client's default is 5 s. */
   timeoutMs?: number;
+  /** How to reach it; tests bring a connection that breaks on command. */
+  connect?: typeof connectSupervisor;
 }
 
 /** A failure of the supervisor with the code of our own table; codes are the same by contract. */
@@ -150,7 +153,7 @@ export class SupervisorSessions implements Sessions {
     const stop = this.#closing.signal;
     let wait = FIRST_RETRY_MS;
     while (!stop.aborted) {
-      const attempt = connectSupervisor(this.#options.socket, { timeoutMs: this.#options.timeoutMs }).then(
+      const attempt = (this.#options.connect ?? connectSupervisor)(this.#options.socket, { timeoutMs: this.#options.timeoutMs }).then(
         (client) => this.#connected(client),
         () => null,
       );
@@ -261,6 +264,10 @@ export class SupervisorSessions implements Sessions {
   onConnected(listener: () => void): () => void {
     this.#connectedListeners.add(listener);
     return () => this.#connectedListeners.delete(listener);
+  }
+
+  async removeLog(log: string): Promise<void> {
+    removeLog(log);
   }
 
   readLog(log: string, offset: number, max: number): Promise<{ bytes: Buffer; offset: number; total: number; oldest: number }> {

@@ -17,7 +17,18 @@ test("SESSION-17: Claude's conversations of a folder come newest first, titled b
   const folder = join(home.path, ".claude/projects/-home-me--argus-worktrees-my-project-fix-it");
   const user = (content: unknown, more = {}) => ({ type: "user", isSidechain: false, message: { role: "user", content }, ...more });
   const transcripts: [number, string][] = [
-    [1, lines({ type: "mode" }, user("<command-name>/clear</command-name>"), user("x", { isMeta: true }), user([{ type: "tool_result", content: "no" }, { type: "text", text: "Fix\n the   login" }]))],
+    [
+      1,
+      lines(
+        { type: "mode" },
+        user("<command-name>/clear</command-name>"),
+        user("x", { isMeta: true }),
+        user([
+          { type: "tool_result", content: "no" },
+          { type: "text", text: "Fix\n the   login" },
+        ]),
+      ),
+    ],
     [2, lines(user("first words"), { type: "summary", summary: "Login repaired", leafUuid: "x" })],
     [3, `${lines(user("a".repeat(300)))}{"type":"user","message":{"con`],
     [4, lines({ type: "user", isSidechain: true, message: { content: "a sub-agent" } })],
@@ -43,9 +54,12 @@ function codexTable(home: string, rows: { id: string; cwd: string; at: number; n
   write(join(home, ".codex/state_4.sqlite"), "not a database");
   write(join(home, ".codex/state_12.sqlite"), "");
   const database = new DatabaseSync(join(home, ".codex/state_12.sqlite"));
-  database.exec("pragma journal_mode=wal; create table threads (id text primary key, rollout_path text, cwd text, title text, name text, updated_at integer, archived integer default 0, thread_source text)");
+  database.exec(
+    "pragma journal_mode=wal; create table threads (id text primary key, rollout_path text, cwd text, title text, name text, updated_at integer, archived integer default 0, thread_source text)",
+  );
   const insert = database.prepare("insert into threads values (?, ?, ?, ?, ?, ?, ?, ?)");
-  for (const row of rows) insert.run(row.id, `/x/${row.id}.jsonl`, row.cwd, "first words", row.name ?? null, row.at, row.archived ?? 0, row.source ?? "user");
+  for (const row of rows)
+    insert.run(row.id, `/x/${row.id}.jsonl`, row.cwd, "first words", row.name ?? null, row.at, row.archived ?? 0, row.source ?? "user");
   return database;
 }
 
@@ -69,8 +83,14 @@ test("SESSION-13: codex's threads of a folder come from the newest state table, 
 
 test("SESSION-13: without a table codex's transcripts are read, by the folder in their first line", async () => {
   using home = scratch();
-  const meta = (number: number, cwd: string) => ({ type: "session_meta", payload: { id: id(number), cwd, base_instructions: { text: "x".repeat(30_000) } } });
-  const said = (words: string) => ({ type: "response_item", payload: { type: "message", role: "user", content: [{ type: "input_text", text: words }] } });
+  const meta = (number: number, cwd: string) => ({
+    type: "session_meta",
+    payload: { id: id(number), cwd, base_instructions: { text: "x".repeat(30_000) } },
+  });
+  const said = (words: string) => ({
+    type: "response_item",
+    payload: { type: "message", role: "user", content: [{ type: "input_text", text: words }] },
+  });
   const rollout = (day: string, number: number, text: string) => {
     const path = join(home.path, `.codex/sessions/2026/11/${day}/rollout-2026-11-${day}T10-00-00-${id(number)}.jsonl`);
     write(path, text);
@@ -109,12 +129,19 @@ test("SESSION-14: pi's sessions of a folder come newest first, with the id in th
 test("SESSION-14: opencode's sessions come from its database, or from the files of older versions", async () => {
   using home = scratch();
   const root = join(home.path, ".local/share/opencode");
-  const session = (name: string, directory: string, updated: number, more = {}) => write(join(root, "storage/session/p1", `${name}.json`), JSON.stringify({ id: name, title: name, directory, time: { updated }, ...more }));
+  const session = (name: string, directory: string, updated: number, more = {}) =>
+    write(
+      join(root, "storage/session/p1", `${name}.json`),
+      JSON.stringify({ id: name, title: name, directory, time: { updated }, ...more }),
+    );
   session("ses_1", CWD, 1_700_000_000_000);
   session("ses_2", CWD, 1_700_000_001_000);
   session("ses_3", CWD, 1_700_000_002_000, { parentID: "ses_2" });
   session("ses_4", "/elsewhere", 1_700_000_003_000);
-  assert.deepEqual((await conversations.list("opencode", CWD, home.path)).map(({ id }) => id), ["ses_2", "ses_1"]);
+  assert.deepEqual(
+    (await conversations.list("opencode", CWD, home.path)).map(({ id }) => id),
+    ["ses_2", "ses_1"],
+  );
   using database = new DatabaseSync(join(root, "opencode.db"));
   database.exec("create table session (id text, directory text, title text, parent_id text, time_updated integer)");
   database.prepare("insert into session values ('ses_9', ?, 'Title', null, 1700000004000)").run(CWD);
@@ -126,5 +153,6 @@ test("SESSION-15: missing, broken and unknown stores give nothing and never an e
   write(join(home.path, ".codex/state_5.sqlite"), "not a database");
   write(join(home.path, ".claude/projects"), "a file");
   write(join(home.path, ".pi/agent/sessions/--home-me-.argus-worktrees-my project-fix_it--/x.jsonl/y"), "");
-  for (const store of ["claude", "codex", "pi", "opencode", "__proto__", "nothing"]) assert.deepEqual(await conversations.list(store as "claude", CWD, home.path), []);
+  for (const store of ["claude", "codex", "pi", "opencode", "__proto__", "nothing"])
+    assert.deepEqual(await conversations.list(store as "claude", CWD, home.path), []);
 });
