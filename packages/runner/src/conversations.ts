@@ -168,7 +168,7 @@ async function opencode(cwd: string, home: string): Promise<Conversation[]> {
       const session = await part(file, 0, HEAD_BYTES)
         .then((head) => JSON.parse(head) as Line)
         .catch(() => null);
-      if (!session || session.directory !== cwd || session.parentID || !/^ses_/.test(text(session.id))) continue;
+      if (!session || session.directory !== cwd || session.parentID || !text(session.id).startsWith("ses_")) continue;
       const time = session.time as Line | undefined;
       found.push({
         id: text(session.id),

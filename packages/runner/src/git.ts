@@ -8,7 +8,7 @@ import { withIndex } from "./trash.ts";
 /** 4 MiB of diff is about 80,000 lines: nobody reads more, and a browser still copes. */
 const MAX_DIFF_BYTES = 4 * 1024 * 1024;
 const TRUNCATED = "\n[truncated: only the first 4 MiB are shown]\n";
-/** Neither a configured diff program nor a text converter runs, and the output looks the same whatever the user's settings are. */
+/** Neither a configured diff program nor a text converter runs, no program of an inner repository either, and the output looks the same whatever the user's settings are. */
 const DIFF = [
   "diff",
   "--no-ext-diff",
@@ -17,7 +17,7 @@ const DIFF = [
   "--src-prefix=a/",
   "--dst-prefix=b/",
   "--find-renames",
-  "--ignore-submodules=none",
+  "--ignore-submodules=dirty",
 ];
 
 export const gitReader: GitReader = { status, fileDiff, remoteUrl };
@@ -63,7 +63,7 @@ async function status(worktree: string, baseCommit?: string): Promise<GitStatus>
   await insidePath(worktree, ".", { follow: true });
   const start = await rangeStart(worktree, baseCommit);
   const head = (await commitOf(worktree, "HEAD")) ?? (await emptyTree(worktree));
-  const text = bounded(worktree, ["status", "--porcelain=v1", "--untracked-files=normal"], {});
+  const text = bounded(worktree, ["status", "--porcelain=v1", "--untracked-files=normal", "--ignore-submodules=dirty"], {});
   const diffs = withUntracked(worktree, ["--", "."], (options) =>
     Promise.all([
       bounded(worktree, [...DIFF, head, "--"], options),

@@ -157,7 +157,8 @@ export class SupervisorSessions implements Sessions {
         (client) => this.#connected(client),
         () => null,
       );
-      this.#connecting = attempt.then(() => {});
+      // Only the first try after a start or a loss is worth waiting for: when the supervisor hangs, each further one takes the whole time limit.
+      if (wait === FIRST_RETRY_MS) this.#connecting = attempt.then(() => {});
       const client = await attempt;
       this.#connecting = null;
       if (client) {

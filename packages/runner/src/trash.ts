@@ -55,9 +55,14 @@ export async function treeOf(worktree: string): Promise<string> {
   });
 }
 
-/** True when something in the worktree is not in its last commit; ignored files do not count. */
+/** True when something in the worktree is not in its last commit; ignored files do not count, and what is inside other repositories is asked of those. */
 async function isDirty(worktree: string): Promise<boolean> {
-  return (await gitText(worktree, ["status", "--porcelain", "--untracked-files=normal"], { maxBytes: 4096, stopWhenFull: false })) !== "";
+  return (
+    (await gitText(worktree, ["status", "--porcelain", "--untracked-files=normal", "--ignore-submodules=dirty"], {
+      maxBytes: 4096,
+      stopWhenFull: false,
+    })) !== ""
+  );
 }
 
 /** Commits of `tips` that are on no remote and in none of `elsewhere`. A branch that is about to be deleted on its remote too counts for nothing. */
@@ -93,6 +98,12 @@ export async function stateOf(worktree: string, projectPath: string, projectBran
   return { exists: true, dirty: dirty || (await nestedWork(worktree)).length > 0, unsavedCommits: unsaved };
 }
 
+/** Whether an inner repository's own configuration names filter programs: an agent may have written it, and asking for its status would run them. */
+async function namesPrograms(folder: string): Promise<boolean> {
+  const listed = await gitRead(folder, ["config", "--show-scope", "--get-regexp", "^filter\\."]);
+  return listed.code === 0 && /^(?:local|worktree)\s/m.test(listed.stdout);
+}
+
 /** Repositories inside the worktree (submodules, clones) whose work a commit of the outer one would not hold. */
 async function nestedWork(worktree: string): Promise<string[]> {
   const [tracked, untracked] = await Promise.all([
@@ -107,7 +118,8 @@ async function nestedWork(worktree: string): Promise<string[]> {
     const folder = join(worktree, name);
     if (!(await lstat(join(folder, ".git")).catch(() => null))) continue;
     const head = await commitOf(folder, "HEAD");
-    if ((await isDirty(folder)) || (head && (await unsavedCommits(folder, [head], [])) > 0)) unsaved.push(name);
+    if ((await namesPrograms(folder)) || (await isDirty(folder)) || (head && (await unsavedCommits(folder, [head], [])) > 0))
+      unsaved.push(name);
   }
   return unsaved;
 }

@@ -238,6 +238,19 @@ test("WORKTREE-26: work in a repository inside the worktree, or a worktree that 
   assert.equal(existsSync(made.path), false);
 });
 
+test("WORKTREE-26: an inner repository that names filter programs counts as unsaved, and they do not run", async () => {
+  using place = scratch();
+  const { made, removal, repository } = await task(place);
+  const inner = join(made.path, "inner");
+  git(place.path, "clone", "-q", repository, inner);
+  git(inner, "config", "filter.evil.clean", `touch ${join(place.path, "ran")}; cat`);
+  write(join(inner, ".git/info/attributes"), "* filter=evil\n");
+  write(join(inner, "readme.txt"), "hello\n");
+  assert.equal((await hands.state(made.path, repository)).dirty, true);
+  await assert.rejects(hands.remove(removal), refused("CONFLICT", /inner/));
+  assert.equal(existsSync(join(place.path, "ran")), false);
+});
+
 test("WORKTREE-26: copies older than 30 days are dropped, younger ones stay", async () => {
   using place = scratch();
   const { repository, root, removal } = await task(place);
