@@ -1,6 +1,7 @@
 /** One table of errors for every surface: what a code means as HTTP status, JSON-RPC code, exit status, and whether trying again can help. */
 
 export const ERRORS = {
+  PENDING: { http: 202, rpc: -32011, exit: 5, retryable: true },
   INVALID_INPUT: { http: 400, rpc: -32602, exit: 2, retryable: false },
   AUTH_REQUIRED: { http: 401, rpc: -32002, exit: 4, retryable: false },
   PERMISSION_DENIED: { http: 403, rpc: -32003, exit: 3, retryable: false },

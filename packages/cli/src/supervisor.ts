@@ -1,0 +1,70 @@
+/** `argus session-supervisor start|stop|status|upgrade`. */
+import path from "node:path";
+import { createInterface } from "node:readline/promises";
+import { connectSupervisor, startSupervisor } from "@argus/supervisor/client";
+import { UsageError } from "./flags.ts";
+import type { Globals } from "./globals.ts";
+import { argusHome } from "./home.ts";
+
+export async function run(args: string[], globals: Globals): Promise<number> {
+  const home = argusHome();
+  const socket = path.join(home, "supervisor.sock");
+  switch (args[0]) {
+    case "start": {
+      const { client, started } = await startSupervisor({ home });
+      process.stdout.write(
+        started ? `The supervisor is up, pid ${client.hello.pid}.\n` : `A supervisor is running already, pid ${client.hello.pid}.\n`,
+      );
+      client.close();
+      return 0;
+    }
+    case "status": {
+      const client = await connectSupervisor(socket, { timeoutMs: 2000 }).catch(() => null);
+      if (!client) {
+        process.stdout.write(globals.json ? '{"running":false}\n' : "No supervisor is running.\n");
+        return 1;
+      }
+      const sessions = (await client.list()).filter((session) => !session.exit).length;
+      const { pid, protocol, build } = client.hello;
+      process.stdout.write(
+        globals.json
+          ? `${JSON.stringify({ running: true, pid, socket, protocol, build, sessions })}\n`
+          : `supervisor  running, pid ${pid}, build ${build}\nsocket      ${socket}\nprotocol    ${protocol}\nsessions    ${sessions}\n`,
+      );
+      client.close();
+      return 0;
+    }
+    case "stop": {
+      const client = await connectSupervisor(socket, { timeoutMs: 2000 }).catch(() => null);
+      if (!client) {
+        process.stdout.write("No supervisor was running.\n");
+        return 0;
+      }
+      const sessions = (await client.list()).filter((session) => !session.exit).length;
+      if (sessions > 0 && process.stdin.isTTY && !args.includes("--yes") && !(await confirmed(sessions))) {
+        process.stdout.write("Nothing was stopped.\n");
+        return 0;
+      }
+      await client.shutdown();
+      await client.closed;
+      process.stdout.write(`The supervisor has stopped; ${sessions} agent${sessions === 1 ? " was" : "s were"} interrupted.\n`);
+      return 0;
+    }
+    case "upgrade": {
+      const client = await connectSupervisor(socket, { timeoutMs: 2000 });
+      await client.shutdown({ handover: true });
+      await client.closed;
+      process.stdout.write("The supervisor runs the installed program now; every agent went on.\n");
+      return 0;
+    }
+    default:
+      throw new UsageError(`argus session-supervisor takes start, stop, status or upgrade, not ${JSON.stringify(args[0] ?? "")}.`);
+  }
+}
+
+async function confirmed(sessions: number): Promise<boolean> {
+  const ask = createInterface({ input: process.stdin, output: process.stdout });
+  const answer = await ask.question(`This interrupts ${sessions} running agent${sessions === 1 ? "" : "s"}. Stop the supervisor? [y/N] `);
+  ask.close();
+  return /^y(es)?$/i.test(answer.trim());
+}

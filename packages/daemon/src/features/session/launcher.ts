@@ -1,0 +1,172 @@
+/** Starts the agent of a task: backend, conversation, token, environment, process; and takes everything back when a step fails. */
+import { randomUUID } from "node:crypto";
+import path from "node:path";
+import { ArgusError } from "@argus/protocol";
+import type { Node } from "@argus/runner";
+import type { Log } from "../../kernel/log.ts";
+import type { Redactor } from "../../kernel/redact.ts";
+import { assemble, type Backends, builtInPrograms, childEnvironment, type Launch } from "../backend/index.ts";
+import type { Config } from "../config/index.ts";
+import type { Projects } from "../project/index.ts";
+import type { TaskRow, Tasks } from "../task/index.ts";
+import { type Live, newToken, type TaskSessions } from "./sessions.ts";
+
+declare module "../../kernel/operation.ts" {
+  interface Services {
+    launcher: Launcher;
+  }
+}
+
+export interface StartOptions {
+  /** Continue the stored conversation. */
+  resume: boolean;
+  cols?: number;
+  rows?: number;
+}
+
+export interface LauncherParts {
+  node: Node;
+  tasks: Tasks;
+  sessions: TaskSessions;
+  backends: Backends;
+  projects: Projects;
+  config: Config;
+  log: Log;
+  redactor: Redactor;
+  home: string;
+  /** Environment of the daemon. */
+  env: NodeJS.ProcessEnv;
+  /** Address of the MCP server, or null while there is none. */
+  mcpUrl(): string | null;
+}
+
+const HEADLESS = { cols: 80, rows: 24 }; // SESSION-31
+
+export class Launcher {
+  #parts: LauncherParts;
+
+  constructor(parts: LauncherParts) {
+    this.#parts = parts;
+  }
+
+  logOf(taskId: number): string {
+    return path.join(this.#parts.home, "sessions", `${taskId}.log`);
+  }
+
+  /** Rejects with UNAVAILABLE when the agent's program is not installed, before anything was made. */
+  async checkProgram(command: Launch): Promise<void> {
+    const program = command.argv[0] as string;
+    const found = path.isAbsolute(program) ? await this.#parts.node.files.exists(program) : await this.#parts.node.processes.which(program);
+    if (!found)
+      throw new ArgusError(
+        "UNAVAILABLE",
+        `The agent's program ${JSON.stringify(program)} is not on PATH. Install it, or choose another backend.`,
+      );
+  }
+
+  /** What would be run for this task; no token is made. Also serves to check a new task before anything exists. */
+  async plan(
+    task: { backend: string; model: string; prompt: string; project: string },
+    resume: string | null,
+    mcp: { url: string; token: string; file: string } | null,
+    freshId: string,
+  ): Promise<Launch> {
+    const { backends, projects, config } = this.#parts;
+    const project = await projects.find(task.project);
+    return assemble({
+      backend: backends.choose(task.backend, project.default_backend),
+      model: task.model,
+      prompt: task.prompt,
+      permissionMode: config.string("defaults.permission_mode"),
+      resume,
+      freshId,
+      mcp,
+      harnesses: config.fileLayer().harnesses,
+      builtIn: builtInPrograms(),
+    });
+  }
+
+  /** Resolves when the process lives and the task is in progress. `note` is set when a conversation could not be continued. */
+  async start(row: TaskRow, options: StartOptions): Promise<{ pid: number; note: string | null }> {
+    const { sessions } = this.#parts;
+    const live = sessions.reserve(row);
+    try {
+      return await this.#start(row, live, options);
+    } finally {
+      if (live.starting) sessions.release(live);
+    }
+  }
+
+  async #start(row: TaskRow, live: Live, options: StartOptions): Promise<{ pid: number; note: string | null }> {
+    const { node, sessions, config, env, home, redactor } = this.#parts;
+    if (!(await node.files.exists(row.worktree))) {
+      await this.#backToPending(row);
+      throw new ArgusError(
+        "CONFLICT",
+        `The worktree of task ${row.id} is gone: ${row.worktree} does not exist. Recover it with \`argus worktree recover ${row.id}\`, or delete the task.`,
+      );
+    }
+    const token = newToken();
+    const url = this.#parts.mcpUrl();
+    const mcp = url ? { url, token, file: path.join(home, "run", `${live.id}.mcp.json`) } : null;
+    const freshId = randomUUID();
+    const resume = options.resume ? row.session_id : null;
+    let launch: Launch;
+    try {
+      launch = await this.plan(row, resume, mcp, freshId);
+      await this.checkProgram(launch);
+    } catch (thrown) {
+      await this.#backToPending(row);
+      throw thrown;
+    }
+    const sessionId = launch.resumed ? resume : launch.harness.mintsId ? freshId : null;
+    const size = { cols: options.cols ?? HEADLESS.cols, rows: options.rows ?? HEADLESS.rows };
+    const log = this.logOf(row.id);
+    const baseOffset = Math.max(Number(row.output_total), (await node.sessions.readLog(log, 0, 0)).total);
+    await sessions.openRun(row, live, { token, ...size, resumed: launch.resumed, baseOffset, sessionId, sandboxed: false });
+    redactor.add(token);
+    try {
+      if (launch.mcpFile) await node.files.writePrivate(launch.mcpFile.path, launch.mcpFile.text);
+      const { pid } = await node.sessions.spawn({
+        id: live.id,
+        argv: launch.argv,
+        env: childEnvironment(env, { ...launch.env, ARGUS_TASK_ID: String(row.id), ...this.#ports(row) }),
+        cwd: row.worktree,
+        ...size,
+        log,
+        offset: baseOffset,
+        logMaxBytes: config.int("session.log_max_mb") * 1024 * 1024,
+        mark: `ARGUS_TASK_ID=${row.id}`,
+      });
+      await sessions.started(live, pid, launch.resumed);
+      const note =
+        options.resume && !launch.resumed
+          ? row.session_id
+            ? `${launch.harness.program} cannot continue a conversation; it was started afresh.`
+            : "No earlier conversation is known; it was started afresh."
+          : null;
+      return { pid, note };
+    } catch (thrown) {
+      await sessions.undoRun(row, live);
+      if (launch.mcpFile) await node.files.remove(launch.mcpFile.path);
+      throw thrown;
+    }
+  }
+
+  /** What a run leaves outside worktree and log. */
+  async clean(taskId: number, run: number): Promise<void> {
+    await this.#parts.node.files.remove(path.join(this.#parts.home, "run", `${taskId}.${run}.mcp.json`)).catch(() => {});
+  }
+
+  async #backToPending(row: TaskRow): Promise<void> {
+    await this.#parts.tasks.setStatus(row, "pending");
+    await this.#parts.tasks.set(row.id, { started_at: null });
+  }
+
+  #ports(row: TaskRow): Record<string, string> {
+    if (row.port_base === null) return {};
+    return Object.fromEntries(
+      Array.from({ length: 10 }, (_, n) => [n === 0 ? "ARGUS_PORT" : `ARGUS_PORT_${n}`, String((row.port_base as number) + n)]),
+    );
+  }
+}
