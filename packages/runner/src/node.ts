@@ -92,6 +92,8 @@ export interface Worktrees {
   exclude(worktree: string, patterns: string[]): Promise<void>;
   /** The main checkout a worktree belongs to, or null when that cannot be told; for orphans, whose project no row names. */
   repositoryOf(worktree: string): Promise<string | null>;
+  /** Bytes on disk per absolute path (WORKTREE-31); missing paths are left out. */
+  diskUse(paths: string[]): Promise<Record<string, number>>;
 }
 
 // ---------------------------------------------------------------- git and files

@@ -17,18 +17,30 @@ async function repositoryKey(path: string): Promise<string> {
   return await realpath(folder).catch(() => folder);
 }
 
-/** Runs changes of one repository one after the other, since git's own locks fail instead of waiting; other repositories go on meanwhile. */
-export async function exclusively<Result>(path: string, work: () => Promise<Result>): Promise<Result> {
+/**
+ * Runs changes of one repository one after the other, since git's own locks fail instead of waiting; other repositories go on meanwhile. An abort while
+ * waiting for the turn rejects at once; `work` that has begun is waited for, so that it can clean up behind itself.
+ */
+export async function exclusively<Result>(path: string, work: () => Promise<Result>, signal?: AbortSignal): Promise<Result> {
   const key = await repositoryKey(path);
+  signal?.throwIfAborted();
+  const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
   const before = queues.get(key) ?? Promise.resolve();
-  const turn = before.then(work, work);
-  const settled = turn.catch(() => {});
+  const turn = before.then(() => {
+    signal?.throwIfAborted();
+    begin();
+    return work();
+  });
+  const settled = turn.then(
+    () => {},
+    () => {},
+  );
   queues.set(key, settled);
-  try {
-    return await turn;
-  } finally {
+  void settled.then(() => {
     if (queues.get(key) === settled) queues.delete(key);
-  }
+  });
+  await waitFor(Promise.race([begun, settled]), signal);
+  return turn;
 }
 
 interface Fetching {

@@ -9,6 +9,7 @@ import { excludeLocally } from "./exclude.ts";
 import { orphanFolders, removablePath, removeIfEmpty, removeTree } from "./folders.ts";
 import { commitOf, fatalLines, gitChange, gitRead, gitText, gitWrite } from "./gitcommand.ts";
 import type { CreatedWorktree, CreateWorktree, RemoveWorktree, Worktrees } from "./node.ts";
+import { run } from "./processes.ts";
 import { checkRepository, exclusively, fetchRemotes, repositoryOf, resolveBase } from "./repository.ts";
 import { slugOf } from "./slug.ts";
 import { expireTrash, saveWork, stateOf, trashRef } from "./trash.ts";
@@ -17,6 +18,8 @@ import { expireTrash, saveWork, stateOf, trashRef } from "./trash.ts";
 const MAX_SUFFIX = 99;
 /** Deleting a branch on a remote is one short exchange; the caller waits for it. */
 const REMOTE_TIMEOUT_MS = 30_000;
+/** Measured in the background; a cold disk with many worktrees takes minutes. */
+const DISK_TIMEOUT_MS = 10 * 60_000;
 const OWN_BRANCH = /^argus\/./;
 
 export interface WorktreeOptions {
@@ -42,6 +45,7 @@ export function worktrees(options: WorktreeOptions = {}): Worktrees {
     carry,
     exclude: excludeLocally,
     repositoryOf,
+    diskUse,
   };
 }
 
@@ -65,20 +69,24 @@ async function create(request: CreateWorktree, fetchTimeoutMs?: number): Promise
   const base = await resolveBase(projectPath, request.base, request.projectBranch);
   signal?.throwIfAborted();
   request.onStep?.("worktree");
-  return exclusively(projectPath, async () => {
-    signal?.throwIfAborted();
-    // A stale entry of a folder that was deleted by hand keeps its branch locked.
-    await gitWrite(projectPath, ["worktree", "prune"], { signal });
-    const { slug, path } = await reserve(projectPath, folder, request.name);
-    const branch = `argus/${slug}`;
-    try {
-      await addWorktree(projectPath, ["--no-track", "-b", branch], path, base.commit, signal);
-      return { path: await realpath(path), slug, branch, baseRef: base.ref, baseCommit: base.commit };
-    } catch (cause) {
-      await takeAway(projectPath, path, branch);
-      throw cause;
-    }
-  });
+  return exclusively(
+    projectPath,
+    async () => {
+      signal?.throwIfAborted();
+      // A stale entry of a folder that was deleted by hand keeps its branch locked.
+      await gitWrite(projectPath, ["worktree", "prune"], { signal });
+      const { slug, path } = await reserve(projectPath, folder, request.name);
+      const branch = `argus/${slug}`;
+      try {
+        await addWorktree(projectPath, ["--no-track", "-b", branch], path, base.commit, signal);
+        return { path: await realpath(path), slug, branch, baseRef: base.ref, baseCommit: base.commit };
+      } catch (cause) {
+        await takeAway(projectPath, path, branch);
+        throw cause;
+      }
+    },
+    signal,
+  );
 }
 
 /** `git worktree add`, counting as done when only a hook after the checkout failed (WORKTREE-08). */
@@ -176,6 +184,17 @@ async function deleteRemoteBranch(projectPath: string, branch: string): Promise<
         `Could not delete ${branch} on ${remote}: ${fatalLines(result)}. Nothing was removed; try again, or without remote.`,
       );
   }
+}
+
+/** One `du` for all, outside this process: a dependency folder has a hundred thousand files. */
+async function diskUse(paths: string[]): Promise<Record<string, number>> {
+  if (paths.length === 0) return {};
+  const { stdout } = await run(["du", "-sk", "--", ...paths], { cwd: "/", timeoutMs: DISK_TIMEOUT_MS });
+  const sizes = stdout.split("\n").flatMap((line) => {
+    const [, blocks, path] = /^(\d+)\s+(.+)$/.exec(line) ?? [];
+    return path === undefined ? [] : [[path, Number(blocks) * 1024]];
+  });
+  return Object.fromEntries(sizes);
 }
 
 async function recover(projectPath: string, taskId: string, into: string): Promise<{ path: string; branch: string }> {

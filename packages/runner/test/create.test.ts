@@ -252,6 +252,16 @@ test("WORKTREE-09: a creation that hangs in one repository does not hold up anot
   const failed = assert.rejects(hanging);
   while (!existsSync(started)) await new Promise((resolve) => setTimeout(resolve, 10));
   assert.ok((await hands.create({ projectPath: quick, root, project: "quick", name: "n" })).path);
+  const impatient = new AbortController();
+  const waiting = hands.create({
+    projectPath: slow,
+    root,
+    project: "slow",
+    name: "m",
+    signal: impatient.signal,
+    onStep: (step) => step === "worktree" && setImmediate(() => impatient.abort(new Error("cancelled while waiting"))),
+  });
+  await assert.rejects(waiting, /cancelled while waiting/);
   stop.abort(new Error("enough"));
   await failed;
 });
@@ -294,4 +304,13 @@ test("WORKTREE-11: excluded paths do not show in status, each pattern is written
       .filter((line) => line === "/.context/").length,
     1,
   );
+});
+
+test("WORKTREE-31: disk use counts what is in a worktree, and leaves out what is not there", async () => {
+  using place = scratch();
+  write(join(place.path, "a/deep/file"), Buffer.alloc(1_000_000, 1));
+  mkdirSync(join(place.path, "-b c"));
+  const sizes = await hands.diskUse([join(place.path, "a"), join(place.path, "-b c"), join(place.path, "none")]);
+  assert.deepEqual(Object.keys(sizes).sort(), [join(place.path, "-b c"), join(place.path, "a")]);
+  assert.ok((sizes[join(place.path, "a")] ?? 0) >= 1_000_000);
 });
