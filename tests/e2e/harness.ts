@@ -17,8 +17,6 @@ export interface Prepared {
   command: string;
   /** The whole environment the CLI needs; add TERM and what the launch brings. */
   env: Record<string, string>;
-  /** Shown by the CLI when its prompt line is ready. */
-  ready: RegExp;
   /** Arguments that resume conversation `id`. */
   resume(id: string): string[];
 }
@@ -60,7 +58,6 @@ async function prepareClaude(program: string, env: Record<string, string>, { hom
       DISABLE_AUTOUPDATER: "1",
       IS_SANDBOX: "1", // root may not skip permissions otherwise
     },
-    ready: /❯|> /,
     resume: (id) => ["--resume", id],
   };
 }
@@ -83,7 +80,6 @@ trust_level = "trusted"
   return {
     command: `${program} --no-daemon --dangerously-bypass-approvals-and-sandbox`,
     env: { ...env, FAKE_KEY: "fake" },
-    ready: /›/,
     resume: (id) => ["resume", id],
   };
 }
@@ -103,7 +99,6 @@ async function preparePi(program: string, env: Record<string, string>, { home, m
   return {
     command: `${program} --model fake/fake-model`,
     env: { ...env, PI_OFFLINE: "1" },
-    ready: /fake-model/,
     resume: (id) => ["--session", id],
   };
 }
@@ -113,5 +108,17 @@ async function save(file: string, content: unknown): Promise<void> {
   await writeFile(file, typeof content === "string" ? content : JSON.stringify(content, null, 2), { mode: 0o600 });
 }
 
-/** Where fixtures of this folder are, for tests that start the agent CLIs from elsewhere. */
-export const HERE = path.dirname(fileURLToPath(import.meta.url));
+const PI_EXTENSION = fileURLToPath(new URL("../../packages/agent/src/pi-extension.ts", import.meta.url));
+
+/** How a CLI is given one HTTP MCP server for one launch: arguments that anybody may see, and the token in the environment. */
+export function mcpLaunch(cli: Cli, url: string, token: string): { args: string[]; env: Record<string, string> } {
+  const env = { ARGUS_MCP_URL: url, ARGUS_MCP_TOKEN: token };
+  if (cli === "codex") {
+    return { args: ["-c", `mcp_servers.argus.url="${url}"`, "-c", 'mcp_servers.argus.bearer_token_env_var="ARGUS_MCP_TOKEN"'], env };
+  }
+  if (cli === "pi") return { args: ["--extension", PI_EXTENSION], env };
+  // Claude Code puts the variable's value in place of the reference when it reads the configuration.
+  const argus = { type: "http", url, headers: { Authorization: `Bearer \${ARGUS_MCP_TOKEN}` } };
+  // Without this it shows MCP tools to the model only after a search; the scripted model does not search.
+  return { args: ["--mcp-config", JSON.stringify({ mcpServers: { argus } })], env: { ...env, ENABLE_TOOL_SEARCH: "false" } };
+}
