@@ -54,8 +54,7 @@ process.exit();
 /** The page is built from its sources when they changed; without it everything else still works. */
 async function buildPage(): Promise<void> {
   try {
-    const { ensureWeb } = (await import("@argus/web/build")) as { ensureWeb(): Promise<void> };
-    await ensureWeb();
+    await (await import("@argus/web/build")).ensureWeb();
   } catch (thrown) {
     process.stderr.write(
       `The web page could not be built (${thrown instanceof Error ? thrown.message : String(thrown)}); everything else starts.\n`,

@@ -5,11 +5,11 @@ import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { connectSupervisor } from "@argus/supervisor/client";
 import type { Task } from "@argus/protocol";
-import { SYSTEM, type Caller } from "./kernel/caller.ts";
+import { connectSupervisor } from "@argus/supervisor/client";
+import { type Caller, SYSTEM } from "./kernel/caller.ts";
 import { TestClock } from "./kernel/clock.ts";
-import { startSystem, type System } from "./system.ts";
+import { type System, startSystem } from "./system.ts";
 
 const FIXTURES = fileURLToPath(new URL("../../../fixtures/agents", import.meta.url));
 

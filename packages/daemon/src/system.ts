@@ -57,6 +57,8 @@ export interface System extends AsyncDisposable {
 }
 
 const VERSION = "0.1.0";
+/** How often a missing supervisor is looked for. It is only ever started when none answers, never restarted: that would hang up every agent. */
+const REVIVE_MS = 2000;
 const CAPTURE_SLACK_MS = 5000;
 
 /** Starts everything and resolves when all surfaces answer. What was opened is closed again when a step fails. */
@@ -76,11 +78,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
   const audit = new Audit(store, clock);
   const config = await Config.open(store, home, log);
 
-  const supervisor = await startSupervisor({ home }).catch((err: unknown) => {
-    log.error({ err }, "no supervisor could be started; running agents are unverifiable until one answers");
-    return null;
-  });
-  supervisor?.client.close();
+  await ensureSupervisor(home, log);
   const node = opened.use(localNode({ name: "local", supervisorSocket: paths.supervisorSocket, now: () => clock.now() }));
 
   const services = {} as Services;
@@ -181,6 +179,16 @@ export async function startSystem(options: SystemOptions): Promise<System> {
   sessions.onInterrupted((rows) => void resumeInterrupted(rows, services, log));
   await opened.use(listeners).start();
   await sessions.start();
+  let reviving = false;
+  opened.defer(
+    systemClock.every(REVIVE_MS, () => {
+      if (node.sessions.state === "connected" || reviving) return;
+      reviving = true;
+      void ensureSupervisor(home, log).finally(() => {
+        reviving = false;
+      });
+    }),
+  );
   opened.defer(() => sessions.stop());
   opened.defer(
     clock.every(
@@ -193,6 +201,16 @@ export async function startSystem(options: SystemOptions): Promise<System> {
 
   const keep = opened.move();
   return { gate, services, store, log, listeners, [Symbol.asyncDispose]: () => keep.disposeAsync() };
+}
+
+/** Starts a supervisor unless one answers (SUPERVISOR-03). */
+async function ensureSupervisor(home: string, log: Log): Promise<void> {
+  const found = await startSupervisor({ home }).catch((err: unknown) => {
+    log.error({ err }, "no supervisor could be started; running agents are unverifiable until one answers");
+    return null;
+  });
+  if (found?.started) log.info({ pid: found.client.hello.pid }, "supervisor started");
+  found?.client.close();
 }
 
 function makeFolders(home: string) {

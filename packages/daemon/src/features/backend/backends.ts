@@ -28,13 +28,11 @@ export const SEEDED: Backend[] = [
 ];
 
 export class Backends {
-  #store: Store;
   #events: Events;
   #config: Config;
   #rows = new Map<string, Backend>();
 
   private constructor(store: Store, events: Events, config: Config) {
-    this.#store = store;
     this.#events = events;
     this.#config = config;
   }

@@ -1,7 +1,7 @@
 /** Settings in layers: built-in default, then what the settings menu stored, then config.toml. */
 import path from "node:path";
-import type { Log } from "../../kernel/log.ts";
 import type { Store } from "../../kernel/database.ts";
+import type { Log } from "../../kernel/log.ts";
 import { ConfigFile, type FileLayer } from "./file.ts";
 import { fit, KEYS } from "./keys.ts";
 

@@ -1,7 +1,7 @@
 /** The registered repositories: rows of the database, with entries of config.toml replacing a row of the same name whole. */
 import { ArgusError, type Project } from "@argus/protocol";
-import type { Events } from "../../kernel/events.ts";
 import type { Store } from "../../kernel/database.ts";
+import type { Events } from "../../kernel/events.ts";
 import { type Config, isTable } from "../config/index.ts";
 
 declare module "../../kernel/database.ts" {

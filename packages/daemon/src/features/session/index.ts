@@ -7,7 +7,7 @@ export { decodeFiles, uploadedFiles } from "./files.ts";
 export { Launcher } from "./launcher.ts";
 export { taskId, taskRef } from "./refs.ts";
 export { Rerender } from "./rerender.ts";
-export { hashToken, newToken, TaskSessions } from "./sessions.ts";
+export { TaskSessions } from "./sessions.ts";
 
 const { viewerName: _, ...controls } = control;
 export const operations = [...Object.values(controls), ...Object.values(watch), upload, conversations, switchConversation];

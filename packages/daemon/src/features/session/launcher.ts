@@ -9,7 +9,8 @@ import { assemble, type Backends, builtInPrograms, childEnvironment, type Launch
 import type { Config } from "../config/index.ts";
 import type { Projects } from "../project/index.ts";
 import type { TaskRow, Tasks } from "../task/index.ts";
-import { type Live, newToken, type TaskSessions } from "./sessions.ts";
+import { type Live, newToken } from "./live.ts";
+import type { TaskSessions } from "./sessions.ts";
 
 declare module "../../kernel/operation.ts" {
   interface Services {

@@ -2,7 +2,8 @@
 import type { Log } from "../../kernel/log.ts";
 import type { TaskRow, Tasks } from "../task/index.ts";
 import type { Launcher } from "./launcher.ts";
-import type { Live, TaskSessions } from "./sessions.ts";
+import type { Live } from "./live.ts";
+import type { TaskSessions } from "./sessions.ts";
 
 declare module "../../kernel/operation.ts" {
   interface Services {

@@ -1,5 +1,4 @@
 /** The sessions of tasks: who runs, in which state, and what is written when one ends. Facts only; the bytes never pass here. */
-import { createHash, randomBytes } from "node:crypto";
 import { ArgusError, type SessionState, type TaskStatus } from "@argus/protocol";
 import type { Node } from "@argus/runner";
 import type { ExitRecord, SessionInfo } from "@argus/supervisor/client";
@@ -8,7 +7,9 @@ import type { Store } from "../../kernel/database.ts";
 import type { Events } from "../../kernel/events.ts";
 import type { Log } from "../../kernel/log.ts";
 import { type RunRow, statusAfter, type TaskRow, type Tasks } from "../task/index.ts";
-import { type Claim, judge, questionOn, rawIdle } from "./state.ts";
+import { hashToken, type Live } from "./live.ts";
+import { Lookout } from "./lookout.ts";
+import type { Claim } from "./state.ts";
 
 declare module "../../kernel/operation.ts" {
   interface Services {
@@ -16,36 +17,7 @@ declare module "../../kernel/operation.ts" {
   }
 }
 
-/** A run that the supervisor holds, or is just being started. */
-export interface Live {
-  taskId: number;
-  run: number;
-  /** Name at the supervisor. */
-  id: string;
-  pid: number;
-  starting: boolean;
-  startedAt: number;
-  /** Columns at the start; crossing far from them makes a re-render worthwhile. */
-  initialCols: number;
-  info: SessionInfo | null;
-  confirmedAt: number;
-  state: SessionState | null;
-  wasActive: boolean;
-  question: string | null;
-  /** Offset the screen was read at, so that an unchanged screen is not read again. */
-  questionAt: number;
-  claim: Claim | null;
-  driftSince: number | null;
-  paused: boolean;
-  viewers: number;
-  stopRequested: boolean;
-  pendingRestart: boolean;
-}
-
 const POLL_MS = 1000;
-/** SESSION-23: two sources may disagree this long before anybody is told. */
-const DRIFT_MS = 10_000;
-
 export interface SessionParts {
   store: Store;
   events: Events;
@@ -64,12 +36,13 @@ export class TaskSessions {
   #parts: SessionParts;
   #ending = new Map<string, Promise<void>>();
   #ended: ((taskId: number, exit: { pendingRestart: boolean }) => void)[] = [];
-  #polling = false;
+  #lookout: Lookout;
   #stops: (() => void)[] = [];
   #reconciled = false;
 
   constructor(parts: SessionParts) {
     this.#parts = parts;
+    this.#lookout = new Lookout(parts, this.live, (id, exit, offset) => this.#finish(id, exit, offset));
     parts.tasks.liveness = { stateOf: (row) => this.stateOf(row), isIdle: (row) => this.isIdle(row) };
   }
 
@@ -419,101 +392,14 @@ export class TaskSessions {
 
   // ------------------------------------------------------------ looking
 
-  /** One look at all sessions: one question to the supervisor, however many there are. */
-  async poll(): Promise<void> {
-    if (this.#polling || this.live.size === 0) return;
-    this.#polling = true;
-    try {
-      const infos = new Map((await this.#parts.node.sessions.list()).map((info) => [info.id, info]));
-      for (const live of [...this.live.values()]) {
-        if (live.starting) continue;
-        const info = infos.get(live.id);
-        if (info?.exit) {
-          await this.#finish(live.id, info.exit, info.offset);
-          continue;
-        }
-        if (info) {
-          live.info = info;
-          live.confirmedAt = this.#parts.clock.now();
-        }
-        await this.#look(live);
-      }
-    } catch {
-      for (const live of [...this.live.values()]) if (!live.starting) await this.#look(live).catch(() => {});
-    } finally {
-      this.#polling = false;
-    }
-  }
-
-  async #look(live: Live): Promise<void> {
-    const { clock, node, events } = this.#parts;
-    const now = clock.now();
-    const lastOutputAt = live.info?.lastOutputAt ?? null;
-    const quiet = rawIdle(lastOutputAt, now);
-    if (!quiet) live.question = null;
-    else if (live.info && live.questionAt !== live.info.offset) {
-      const screen = await node.sessions.snapshot(live.id, { scrollback: 0 }).catch(() => null);
-      live.question = screen ? questionOn(screen.text) : null;
-      live.questionAt = live.info.offset;
-    }
-    if (live.claim && live.info?.lastInputAt && live.info.lastInputAt > live.claim.at && live.claim.value === "needs_input")
-      live.claim = null; // the user answered
-    const verdict = judge({
-      now,
-      startedAt: live.startedAt,
-      lastOutputAt,
-      confirmedAt: live.confirmedAt,
-      paused: live.paused,
-      claim: live.claim,
-      question: live.question,
-    });
-    const before = live.state;
-    this.#watchDrift(live, quiet, now);
-    if (before?.value === verdict.value && before.source === verdict.source) {
-      live.state = { ...before, evidence: verdict.evidence };
-      return;
-    }
-    live.state = { ...verdict, since: rfc3339(now) };
-    const wentIdle = verdict.value === "idle" || verdict.value === "needs_input";
-    if (verdict.value === "working") live.wasActive = true;
-    const first = before === null;
-    if (this.live.get(live.taskId) !== live) return;
-    await events.change(async (tx, emit) => {
-      emit("session.state_changed", String(live.taskId), {
-        from: before?.value ?? null,
-        to: verdict.value,
-        source: verdict.source,
-        evidence: verdict.evidence,
-      });
-      if (wentIdle && before?.value !== "idle" && before?.value !== "needs_input" && (live.wasActive || !first))
-        emit("session.idle", String(live.taskId), { evidence: verdict.evidence });
-      if (wentIdle && live.viewers === 0 && !first)
-        await tx.updateTable("tasks").set({ attention: 1 }).where("id", "=", live.taskId).execute();
-    });
-  }
-
-  #watchDrift(live: Live, quiet: boolean, now: number): void {
-    const disagrees = live.claim?.value === "idle" && !quiet && now - live.claim.at > 1000;
-    if (!disagrees) {
-      live.driftSince = null;
-      return;
-    }
-    if (live.driftSince === null) live.driftSince = now;
-    else if (live.driftSince > 0 && now - live.driftSince > DRIFT_MS) {
-      live.driftSince = -1; // told once
-      const claim = live.claim?.evidence ?? "";
-      void this.#parts.events
-        .change(async (_tx, emit) =>
-          emit("session.drift", String(live.taskId), { claim: `hook: idle (${claim})`, observed: "process: output keeps flowing" }),
-        )
-        .catch(() => {});
-    }
+  /** One look at all sessions. */
+  poll(): Promise<void> {
+    return this.#lookout.poll();
   }
 
   /** A harness's own word about its state. */
   claim(live: Live, value: Claim["value"], evidence: string): void {
-    live.claim = { value, evidence, at: this.#parts.clock.now() };
-    void this.#look(live).catch(() => {});
+    this.#lookout.claim(live, value, evidence);
   }
 
   /** Somebody looks at the task now. Returns the end of looking. */
@@ -543,12 +429,4 @@ function describeEnd(end: { reason: string; code: number | null; signal: string 
   if (end.signal) return `Ended by ${end.signal}`;
   if (end.code !== null && end.code !== 0) return `Exit status ${end.code}`;
   return null;
-}
-
-export function newToken(): string {
-  return randomBytes(32).toString("hex");
-}
-
-export function hashToken(token: string): string {
-  return createHash("sha256").update(token).digest("hex");
 }

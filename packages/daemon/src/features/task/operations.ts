@@ -1,7 +1,8 @@
 /** The task operations: create, look, move, mark. */
-import { ArgusError, Task, TASK_STATUSES, TaskStatus } from "@argus/protocol";
+import { ArgusError, EndReason, TASK_STATUSES, Task, TaskStatus } from "@argus/protocol";
 import { z } from "zod";
 import { canonical } from "../../kernel/call.ts";
+import { rfc3339 } from "../../kernel/clock.ts";
 import { operation } from "../../kernel/operation.ts";
 import { step } from "./status.ts";
 
@@ -235,4 +236,40 @@ export const setPlanSlug = operation({
   const row = await tasks.find(ref, caller);
   await tasks.set(row.id, { plan_slug });
   return { plan_slug };
+});
+
+const Run = z.object({
+  number: z.number(),
+  started_at: z.string(),
+  ended_at: z.string().nullable(),
+  end_reason: EndReason.nullable(),
+  exit_code: z.number().nullable(),
+  signal: z.string().nullable(),
+  resumed: z.boolean(),
+  base_offset: z.number(),
+});
+
+export const runs = operation({
+  name: "task.runs",
+  summary: "List the runs of a task and how each ended",
+  tier: "readonly",
+  input: z.object(taskId),
+  output: z.object({ runs: z.array(Run) }),
+  rest: { "GET /api/tasks/{id}/runs": {} },
+  positional: ["id"],
+  example: { given: "task:idle", input: { id: "$task" } },
+}).run(async (ref, { tasks }, { caller }) => {
+  const rows = await tasks.runs(await tasks.find(ref, caller));
+  return {
+    runs: rows.map((row) => ({
+      number: row.number,
+      started_at: rfc3339(Number(row.started_at)),
+      ended_at: row.ended_at === null ? null : rfc3339(Number(row.ended_at)),
+      end_reason: row.end_reason as EndReason | null,
+      exit_code: row.exit_code,
+      signal: row.exit_signal,
+      resumed: Boolean(row.resumed),
+      base_offset: Number(row.base_offset),
+    })),
+  };
 });

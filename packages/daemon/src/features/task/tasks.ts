@@ -238,6 +238,11 @@ export class Tasks {
       .execute();
   }
 
+  /** All runs of a task, oldest first. */
+  async runs(row: TaskRow): Promise<RunRow[]> {
+    return this.#store.db.selectFrom("runs").selectAll().where("task_id", "=", row.id).orderBy("number").execute();
+  }
+
   async lastRuns(ids: number[]): Promise<Map<number, RunRow>> {
     const found = new Map<number, RunRow>();
     for (let at = 0; at < ids.length; at += 500) {
