@@ -1,21 +1,23 @@
 /** Makes an agent's terminal output readable as text: for people, for forks, for other agents (SESSION-38). */
-import { type PlainLine, plainLines } from "./terminal.ts";
+import { type PaperSize, paints, paperLines } from "./paper.ts";
+import { type PlainLine, plainLines, textOf } from "./terminal.ts";
 
 /** How far around a spinner line its torn pieces are looked for. */
 const SPINNER_REACH = 4;
-/** A repainted line is one of these last lines. */
-const RECENT_LINES = 300;
 /** Longer lines hold whole repaints without a line end. */
 const LONG_LINE = 120;
 
 const BOX = "─━│┃┄┅┆┇┈┉┊┋┌┍┎┏┐┑┒┓└┕┖┗┘┙┚┛├┝┠┣┤┥┨┫┬┯┰┳┴┷┸┻┼┿╂╋╌╍╎╏═║╒╓╔╕╖╗╘╙╚╛╜╝╞╟╠╡╢╣╤╥╦╧╨╩╪╫╬╭╮╯╰╴╵╶╷╸╹╺╻▀▁▂▃▄▅▆▇█▔▕▏⎯";
-const SEPARATOR = new RegExp(String.raw`^(?:[${BOX}\s]+|([-=_*~—―·•])(?:\s?\1){2,})$`, "u");
+/** Rules, frames and drawings made of blocks or Braille dots. */
+const SEPARATOR = new RegExp(String.raw`^(?:[${BOX}▖-▟\s]+|[⠀-⣿▀-▟·~\s]{4,}|([-=_*~—―·•])(?:\s?\1){2,})$`, "u");
 const BORDER = /^[│┃║]\s?(.*?)\s*[│┃║]$/u;
 const EMPTY_PROMPT = /^[>❯›»➜▌]$/u;
 /** Glyphs that turn; the asterisk is also a bullet of real text and counts only before one word and an ellipsis. */
-const SPINNER = /^(?:[✻✽✶✳✢✺∗·]\s*\p{L}[\p{L}\s'-]*(?:…|\.{3})|\*\s\p{L}[\p{L}'-]*…|[⠁-⣿◐◓◑◒◴◷◶◵](?:\s|$)|[✻✽✶✳✢✺∗|/\\]$)/u;
+const SPINNER =
+  /^(?:─+ [⠁-⣿✻✽✶✳✢✺] .*─|[✻✽✶✳✢✺∗·]\s*\p{L}[\p{L}\s'-]*(?:…|\.{3})|\*\s\p{L}[\p{L}'-]*…|[⠁-⣿◐◓◑◒◴◷◶◵](?:\s|$)|[✻✽✶✳✢✺∗|/\\]$)/u;
 const SPINNER_WORD = /[✻✽✶✳✢✺∗·*⠁-⣿◐◓◑◒◴◷◶◵]\s*(\p{L}+)/u;
-const TIMING = /^(?:[✻✽✶✳✢✺∗·]\s*\p{L}+ for (?:\d+[hms]\s*)+|\(?(?:\d+[hm]\s*)*\d+(?:\.\d+)?s\s*[·•].*(?:tokens?|interrupt).*\)?)$/u;
+const TIMING =
+  /^(?:[✻✽✶✳✢✺∗·]\s*\p{L}+ for (?:\d+[hms]\s*)+(?:·.*)?|(?:Took|Elapsed) [\d.]+m?s|\(?(?:\d+[hm]\s*)*\d+(?:\.\d+)?s\s*[·•].*(?:tokens?|interrupt).*\)?)$/u;
 /** Foot lines of the harnesses; each pattern covers the whole line, so that a sentence about such a key stays. */
 const STATUS_BARS = [
   /\([^()]*\b(?:esc|ctrl\+c) to (?:interrupt|cancel)\b[^()]*\)?$/i,
@@ -27,33 +29,38 @@ const STATUS_BARS = [
   /^(?:context left until auto-compact: )?\d+% (?:context left|until auto-compact)\b.*$/i,
   /^context left until auto-compact: \d+%$/i,
   /^(?:⏎|enter) (?:to )?send\b.*\bquit\b/iu,
+  /^› Ask Codex to do anything$/u,
+  /^● \w+ · \/effort$/u,
+  /^← for agents\b/u,
+  /^\S+ default · \S+(?: · .*)?$/u,
+  /^(?:[↑↓].*\s)?[\d.]+%\/[\d.]+[kM] \(auto\)/u,
   /^[↑↓][\d.]+k?\s.*(?:\$[\d.]+|\d%).*$/u,
 ];
 
 const INLINE_SPINNER = /[✻✽✶✳✢✺∗]\s*\p{L}+…(?:\s*\([^()]*\))?|[⠁-⣿](?=\s)/gu;
 
-/** Plain text, lines ended by LF, no trailing line end. A short real word such as OK is always kept. */
-export function cleanOutput(bytes: Uint8Array): string {
-  const lines = withoutPartial(plainLines(bytes)).map((line) => ({ ...line, text: readable(line.text) }));
-  const torn = tornWords(lines);
+/**
+ * Plain text, lines ended by LF, no trailing line end. Output of a program that paints is read as what its painting left, for which the size of the terminal
+ * helps but is not needed; other output is read line by line, a lone carriage return being a line end. A short real word such as OK is always kept.
+ */
+export function cleanOutput(bytes: Uint8Array, size: PaperSize = {}): string {
+  const raw = textOf(bytes);
+  const lines = paints(raw) ? paperLines(raw, size).map(readable) : streamed(raw);
   const kept: string[] = [];
-  const recent = new Set<string>();
-  let repainted = 0;
-  for (const [index, { text, end, up }] of lines.entries()) {
+  for (const text of lines) {
     const plain = text.trim();
     if (plain === "") {
-      if (end !== "move" && repainted === 0 && kept.length > 0 && kept.at(-1) !== "") kept.push("");
-    } else if (!isDecoration(plain) && !torn.has(index) && !(repainted > 0 && recent.has(text))) {
-      kept.push(text);
-      // Put at the end again, so that the oldest is what goes.
-      recent.delete(text);
-      recent.add(text);
-      if (recent.size > RECENT_LINES) recent.delete(recent.values().next().value ?? "");
-    }
-    repainted = Math.max(repainted - 1, up > 0 ? up + 1 : 0);
+      if (kept.length > 0 && kept.at(-1) !== "") kept.push("");
+    } else if (!isDecoration(plain)) kept.push(text);
   }
   while (kept.at(-1) === "") kept.pop();
   return kept.join("\n");
+}
+
+function streamed(raw: string): string[] {
+  const lines = withoutPartial(plainLines(raw)).map((line) => ({ ...line, text: readable(line.text) }));
+  const torn = tornWords(lines);
+  return lines.filter((_, index) => !torn.has(index)).map(({ text }) => text);
 }
 
 /** A line that was overwritten by a longer one beginning with it was only half painted. */

@@ -5,3 +5,4 @@ export { slugOf } from "./slug.ts";
 export { cleanFileName } from "./names.ts";
 export { cleanOutput } from "./clean.ts";
 export { extractLinks, type Link } from "./links.ts";
+export type { PaperSize } from "./paper.ts";

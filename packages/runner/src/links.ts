@@ -1,5 +1,6 @@
 /** Finds the links in an agent's terminal output, whole again where the terminal's width had cut them (SESSION-37). */
-import { plainLines } from "./terminal.ts";
+import { type PaperSize, paints, paperLines } from "./paper.ts";
+import { type Hyperlink, plainLines, textOf } from "./terminal.ts";
 
 export interface Link {
   label: string;
@@ -23,10 +24,10 @@ const MARKDOWN = new RegExp(String.raw`\[([^\]\n]{1,300})\]\((https?://(?:[^\s()
 const CONTINUATION = new RegExp(String.raw`^${URL_CHARACTERS}+`, "u");
 
 /**
- * OSC 8 links, then markdown links, then bare addresses, each address once, in order of appearance. `cols` is the width of the terminal when it is known;
- * else the widest line tells it.
+ * OSC 8 links, then markdown links, then bare addresses, each address once, in order of appearance. When the size of the terminal is not
+ * known, the widest line tells its width.
  */
-export function extractLinks(bytes: Uint8Array, cols?: number): Link[] {
+export function extractLinks(bytes: Uint8Array, size: PaperSize = {}): Link[] {
   const found = new Map<string, Link>();
   const add = (label: string, address: string) => {
     const url = trimmed(address);
@@ -36,8 +37,10 @@ export function extractLinks(bytes: Uint8Array, cols?: number): Link[] {
     if (!known) found.set(url, { label: name, url });
     else if (known.label === url) known.label = name;
   };
-  const lines = plainLines(bytes, { onHyperlink: ({ label, url }) => add(label, url), blankLinks: true }).map(({ text }) => unframed(text));
-  const text = joined(lines, cols).join("\n");
+  const raw = textOf(bytes);
+  const options = { onHyperlink: ({ label, url }: Hyperlink) => add(label, url), blankLinks: true };
+  const lines = paints(raw) ? paperLines(raw, { ...size, ...options }) : plainLines(raw, options).map(({ text }) => text);
+  const text = joined(lines.map(unframed), size.cols).join("\n");
   const rest = text.replace(MARKDOWN, (whole: string, label: string, url: string) => {
     add(label, url);
     return " ".repeat(whole.length);

@@ -20,7 +20,7 @@ const MAX_PAD = 500;
 const SCREEN_ROWS = 60;
 
 // One alternative per kind of sequence; unterminated ones at the end match too and vanish.
-const ESCAPE = new RegExp(
+export const ESCAPE = new RegExp(
   [
     String.raw`(?:\x1b\]|\x9d)(?<osc>[^\x07\x1b\x9c]*)(?:\x07|\x1b\\|\x9c|$)`, // OSC
     String.raw`(?:\x1b[PX^_]|[\x90\x98\x9e\x9f])(?:[^\x1b\x9c]|\x1b(?!\\))*(?:\x1b\\|\x9c|$)`, // DCS, SOS, PM, APC
@@ -34,15 +34,15 @@ const ESCAPE = new RegExp(
   "gu",
 );
 
-/** `onHyperlink` is told each OSC 8 link with the text it covers; that text is in the lines too, or blanked out when `blankLinks` is set. */
-export function plainLines(
-  bytes: Uint8Array,
-  options: { onHyperlink?: (link: Hyperlink) => void; blankLinks?: boolean } = {},
-): PlainLine[] {
-  // A tail of a log may begin in the middle of a character.
-  const raw = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+/** Output as text. A tail of a log may begin in the middle of a character. */
+export function textOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     .toString("utf8")
     .replace(/^\ufffd+/, "");
+}
+
+/** `onHyperlink` is told each OSC 8 link with the text it covers; that text is in the lines too, or blanked out when `blankLinks` is set. */
+export function plainLines(raw: string, options: { onHyperlink?: (link: Hyperlink) => void; blankLinks?: boolean } = {}): PlainLine[] {
   const lines: PlainLine[] = [];
   let line = "";
   let link: Hyperlink | null = null;

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { cleanOutput, extractLinks } from "../src/index.ts";
 
@@ -124,7 +125,7 @@ const LINKS: [what: string, raw: string, links: [label: string, url: string][], 
 for (const [what, raw, links, cols] of LINKS)
   test(`SESSION-37: ${what}`, () =>
     assert.deepEqual(
-      extractLinks(bytes(raw), cols).map(({ label, url }) => [label, url]),
+      extractLinks(bytes(raw), { cols }).map(({ label, url }) => [label, url]),
       links.map(([label, url]) => [label || url, url]),
     ));
 
@@ -132,4 +133,46 @@ test("SESSION-37: megabytes of brackets and half addresses take no more than the
   const nasty = `${"[".repeat(20_000)}https://${"(".repeat(20_000)}\n${"https://a.example/(((".repeat(5_000)}\n${"|".repeat(50_000)}`;
   assert.ok(Array.isArray(extractLinks(bytes(nasty))));
   assert.equal(typeof cleanOutput(bytes(nasty)), "string");
+});
+
+for (const harness of ["claude", "codex", "pi"]) {
+  test(`SESSION-38: a recorded turn of ${harness} reads as a person would copy it from the screen`, () => {
+    const file = (kind: string) => readFileSync(new URL(`recordings/${harness}.${kind}`, import.meta.url));
+    assert.equal(`${cleanOutput(file("raw"))}\n`, file("txt").toString());
+  });
+}
+
+const PAINTED: [what: string, raw: string, clean: string][] = [
+  ["pieces painted beside each other are one line", `${ESC}[5;1HI${ESC}[5;3Hwill${ESC}[5;8Hcreate`, "I will create"],
+  ["what was painted over is gone", `ab${ESC}[2Dcd\r\n${ESC}[1A${ESC}[2Kef`, "ef"],
+  [
+    "lines that scroll out of a region stay",
+    `${ESC}[1;3r${ESC}[3;1Hone\r\ntwo\r\nthree\r\nfour${ESC}[r${ESC}[4;1Hfoot`,
+    "one\ntwo\nthree\nfour\nfoot",
+  ],
+  [
+    "a screen wiped at the end stays",
+    `${ESC}[?1049h${ESC}[1;1Hfirst${ESC}[2;1Hsecond${ESC}[1;1H${ESC}[J${ESC}[?1049lbye`,
+    "first\nsecond\nbye",
+  ],
+  [
+    "a screen wiped to be painted again shows once",
+    `${ESC}[1;1Hfirst${ESC}[2;1Hsecond${ESC}[2J${ESC}[1;1Hfirst${ESC}[2;1Hsecond${ESC}[3;1Hthird`,
+    "first\nsecond\nthird",
+  ],
+  ["wide characters take two columns", `${ESC}[1;1H修复${ESC}[1;6Hx${ESC}[2;1Hé`, "修复 x\né"],
+  [
+    "deleted and inserted characters and lines",
+    `${ESC}[1;1Habcd${ESC}[1;2H${ESC}[2P${ESC}[1@${ESC}[2;1Hx${ESC}[1;1H${ESC}[L${ESC}[1;1Htop`,
+    "top\na d\nx",
+  ],
+];
+for (const [what, raw, clean] of PAINTED) test(`SESSION-38: ${what}`, () => assert.equal(cleanOutput(bytes(raw)), clean));
+
+test("SESSION-37: an address painted in pieces is one, and what was painted over is not found", () => {
+  const raw = `${ESC}[1;1Hhttps://half.example/x${ESC}[1;1H${ESC}[Khttps://a.example/${ESC}[3;1Hother${ESC}[1;19Hpage ${OSC8("https://b.example", "b")}`;
+  assert.deepEqual(extractLinks(bytes(raw)), [
+    { label: "b", url: "https://b.example" },
+    { label: "https://a.example/page", url: "https://a.example/page" },
+  ]);
 });
