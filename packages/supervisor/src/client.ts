@@ -142,7 +142,11 @@ class Connection implements SupervisorClient {
   }
 
   async shutdown(options: { handover?: boolean } = {}): Promise<void> {
-    await this.request(VERB.SIGNAL, { shutdown: true, handover: options.handover ?? false });
+    const request = this.request(VERB.SIGNAL, { shutdown: true, handover: options.handover ?? false });
+    // A replaced program cannot answer any more; that the connection ends is its answer.
+    await Promise.race([request, this.closed]).catch((error) => {
+      if (this.#open) throw error;
+    });
   }
 
   close(): void {

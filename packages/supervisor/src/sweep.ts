@@ -1,0 +1,178 @@
+/** Leaves no process behind: ends what is left of a session's process group and what else carries its mark, also after the supervisor itself was killed. */
+
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { allProcesses, bootName, ownLine, processFact } from "./processes.ts";
+
+/** A session as the sweeper knows it. */
+export interface Owned {
+  id: string;
+  /** Session leader; its pid is also the number of its process group and of its terminal session. */
+  pid: number;
+  /** Start time of the leader in clock ticks, or null where that cannot be known. */
+  started: number | null;
+  /** `NAME=value` in the environment of every process of the session, or null. */
+  mark: string | null;
+}
+
+/** What is left after SIGTERM gets this long (rule SUPERVISOR-26). */
+export const KILL_AFTER_MS = 5_000;
+
+/** Time between two looks at what is left. */
+const LOOK_MS = 250;
+
+/** SIGKILL cannot be refused; what is still there after this hangs in the kernel and is reported instead. */
+const GIVE_UP_MS = 4_000;
+
+export class Sweeper {
+  #file: string;
+  #report: (message: string) => void;
+  /** Everything not known to be completely gone. */
+  #owned = new Map<string, Owned>();
+  #sweeping = new Map<string, { owned: Owned; killAt: number; termed: boolean; done: () => void; promise: Promise<void> }>();
+  #running = false;
+
+  constructor(file: string, report: (message: string) => void) {
+    this.#file = file;
+    this.#report = report;
+  }
+
+  /** Remembers a new session, on disk before anything can go wrong. */
+  add(id: string, pid: number, mark: string | null): void {
+    this.#owned.set(id, { id, pid, started: processFact(pid)?.started ?? null, mark });
+    this.#save();
+  }
+
+  /** Signals the group of a session. False when nothing is left of it. */
+  signal(pid: number, signal: NodeJS.Signals | 0): boolean {
+    try {
+      process.kill(-pid, signal);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Ends whatever is left of a session: SIGTERM now, SIGKILL after `killAfterMs`. Resolves when nothing is. */
+  sweep(id: string, killAfterMs: number): Promise<void> {
+    const killAt = performance.now() + killAfterMs;
+    const going = this.#sweeping.get(id);
+    if (going) {
+      going.killAt = Math.min(going.killAt, killAt);
+      return going.promise;
+    }
+    const owned = this.#owned.get(id);
+    if (!owned) return Promise.resolve();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#sweeping.set(id, { owned, killAt, termed: false, done: resolve, promise });
+    if (!this.#running) void this.#run();
+    return promise;
+  }
+
+  /** Sessions of a predecessor that was killed: those still there are provably the same processes, and are killed. */
+  async sweepPredecessor(): Promise<void> {
+    let left: { boot: string; sessions: Owned[] };
+    try {
+      left = JSON.parse(readFileSync(this.#file, "utf8"));
+    } catch {
+      return;
+    }
+    if (left.boot !== bootName() || !Array.isArray(left.sessions)) return;
+    await Promise.all(
+      left.sessions.map((owned) => {
+        this.#owned.set(owned.id, owned);
+        return this.sweep(owned.id, 1_000);
+      }),
+    );
+  }
+
+  /** Takes over the sessions of the previous program image, and goes on sweeping those not in `living`. */
+  adopt(living: string[]): void {
+    try {
+      const { sessions } = JSON.parse(readFileSync(this.#file, "utf8")) as { sessions: Owned[] };
+      for (const owned of sessions) this.#owned.set(owned.id, owned);
+      for (const owned of sessions) if (!living.includes(owned.id)) void this.sweep(owned.id, KILL_AFTER_MS);
+    } catch (error) {
+      this.#report(`The list of sessions ${this.#file} cannot be read: ${(error as Error).message}`);
+    }
+  }
+
+  async #run(): Promise<void> {
+    this.#running = true;
+    while (this.#sweeping.size) {
+      const left = await this.#survivors();
+      const now = performance.now();
+      for (const [id, entry] of this.#sweeping) {
+        const pids = left.get(id) ?? [];
+        if (!pids.length || now > entry.killAt + GIVE_UP_MS) {
+          if (pids.length) this.#report(`Processes ${pids.join(", ")} of session ${id} did not end after SIGKILL.`);
+          this.#sweeping.delete(id);
+          if (this.#owned.get(id) === entry.owned) this.#owned.delete(id);
+          entry.done();
+          continue;
+        }
+        const signal = now >= entry.killAt ? "SIGKILL" : entry.termed ? null : "SIGTERM";
+        entry.termed = true;
+        if (signal) for (const pid of pids) end(pid, signal);
+      }
+      this.#save();
+      if (!this.#sweeping.size) break;
+      const soonest = Math.min(...[...this.#sweeping.values()].map((entry) => entry.killAt)) - performance.now();
+      await new Promise((resolve) => setTimeout(resolve, soonest > 0 ? Math.min(LOOK_MS, soonest) : LOOK_MS));
+    }
+    this.#running = false;
+  }
+
+  /** Processes left of each session being swept. */
+  async #survivors(): Promise<Map<string, number[]>> {
+    const entries = [...this.#sweeping.values()].map((entry) => entry.owned);
+    const marks = new Set(entries.flatMap((owned) => (owned.mark ? [owned.mark] : [])));
+    const own = ownLine();
+    const found = new Map<string, number[]>();
+    const all = await allProcesses(marks);
+    for (const owned of entries) {
+      if (process.platform !== "linux") {
+        // No /proc: the group is all that can be seen.
+        found.set(owned.id, this.signal(owned.pid, 0) ? [-owned.pid] : []);
+        continue;
+      }
+      const leader = all.find(({ fact }) => fact.pid === owned.pid)?.fact;
+      // While anybody is in the terminal session its number is not given to a new process; so a leader with another start time means another one.
+      const same = !leader || leader.started === owned.started;
+      // A later run of the same task carries the same mark; its processes began with it or after.
+      const later = [...this.#owned.values()].filter(
+        (other) => other !== owned && other.mark === owned.mark && !this.#sweeping.has(other.id),
+      );
+      const before = Math.min(Number.POSITIVE_INFINITY, ...later.map((other) => other.started ?? Number.POSITIVE_INFINITY));
+      const pids = all
+        .filter(({ fact, marks }) => {
+          if (own.has(fact.pid)) return false;
+          if (same && owned.started !== null && fact.started >= owned.started && fact.session === owned.pid) return true;
+          return (
+            owned.mark !== null && marks.includes(owned.mark) && fact.started < before && !later.some((other) => other.pid === fact.session)
+          );
+        })
+        .map(({ fact }) => fact.pid);
+      found.set(owned.id, pids);
+    }
+    return found;
+  }
+
+  #save(): void {
+    try {
+      writeFileSync(`${this.#file}.new`, JSON.stringify({ boot: bootName(), sessions: [...this.#owned.values()] }), { mode: 0o600 });
+      renameSync(`${this.#file}.new`, this.#file);
+    } catch (error) {
+      this.#report(`The list of sessions ${this.#file} cannot be written: ${(error as Error).message}`);
+    }
+  }
+}
+
+function end(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+    // A stopped process takes SIGTERM only when it goes on.
+    if (signal === "SIGTERM") process.kill(pid, "SIGCONT");
+  } catch {
+    // Gone by itself in the meantime.
+  }
+}
