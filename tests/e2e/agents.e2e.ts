@@ -45,7 +45,9 @@ function start(where: Place, prepared: Prepared, args: string[], extra: Record<s
   return openTerminal({ argv: [...prepared.command.split(" "), ...args], env, cwd: where.cwd });
 }
 
+/** Only when the turn is over: before, Ctrl-C interrupts the turn instead, and codex takes both for that. */
 async function endByKeys(agent: AgentTerminal): Promise<void> {
+  await agent.quiet();
   agent.write("\x03");
   agent.write("\x03");
   assert.equal((await agent.ended()).exitCode, 0);
@@ -81,7 +83,6 @@ for (const cli of CLIS) {
       await using agent = start(where, prepared, [...sessionArgs, "--", "please SCRIPT:touch"]);
       await agent.until("TOUCH-DONE");
       assert.equal(readFileSync(path.join(where.cwd, "made.txt"), "utf8"), "made-by-script\n");
-      await agent.quiet();
       await endByKeys(agent);
     }
     const id = conversationOf(cli, where);
@@ -93,9 +94,8 @@ for (const cli of CLIS) {
     await agent.until("Hello from the scripted model.");
     const asked = await server.seen((request) => request.script === "hello" && !request.side);
     assert.match(JSON.stringify(asked.body), /please SCRIPT:touch/, "the earlier turn is part of the request");
-    await agent.quiet();
-    assert.equal(conversationOf(cli, where), id, "resuming did not start another conversation");
     await endByKeys(agent);
+    assert.equal(conversationOf(cli, where), id, "resuming did not start another conversation");
     await allGone(where.mark);
   });
 
