@@ -10,7 +10,6 @@ const STOP_LIMIT_MS = 5000; // LIFECYCLE-09
 
 const { values } = parseArgs({ options: { home: { type: "string" } } });
 const home = path.resolve(values.home ?? process.env.ARGUS_HOME ?? path.join(os.homedir(), ".argus"));
-process.umask(0o077);
 fs.mkdirSync(home, { recursive: true, mode: 0o700 });
 // A folder that is deleted later must not be pinned or become our undoing (SUPERVISOR-13).
 process.chdir(os.homedir());
