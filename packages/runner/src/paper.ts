@@ -19,7 +19,7 @@ const TAB = 8;
 const PAINTS = /(?:\x1b\[|\x9b)[0-9;]*[ABEFHfdLMSTr]|\x1bM/;
 const WIDE =
   /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|\p{Emoji_Presentation}/u;
-const JOINED = /[\p{Mn}\p{Me}\u200d\ufe0f]/u;
+const JOINED = /\p{Mn}|\p{Me}|\u200d|\ufe0f/u;
 
 /** True when the output moves between rows, so that reading it line by line would give torn pieces. */
 export function paints(raw: string): boolean {

@@ -12,7 +12,7 @@ const id = (digit: number) => `${String(digit).repeat(8)}-aaaa-4bbb-8ccc-${"0".r
 const at = (path: string, seconds: number) => utimesSync(path, seconds, seconds);
 const short = (list: { id: string; title: string; updatedAt: number }[]) => list.map(({ id, title, updatedAt }) => [id, title, updatedAt]);
 
-test("SESSION-17: Claude's conversations of a folder come newest first, titled by summary or first words, and touching one makes it the newest", async () => {
+test("conversations: Claude's conversations of a folder come newest first, titled by summary or first words, and touching one makes it the newest", async () => {
   using home = scratch();
   const folder = join(home.path, ".claude/projects/-home-me--argus-worktrees-my-project-fix-it");
   const user = (content: unknown, more = {}) => ({ type: "user", isSidechain: false, message: { role: "user", content }, ...more });
@@ -148,7 +148,7 @@ test("SESSION-14: opencode's sessions come from its database, or from the files 
   assert.deepEqual(short(await conversations.list("opencode", CWD, home.path)), [["ses_9", "Title", 1_700_000_004_000]]);
 });
 
-test("SESSION-15: missing, broken and unknown stores give nothing and never an error", async () => {
+test("conversations: missing, broken and unknown stores give nothing and never an error", async () => {
   using home = scratch();
   write(join(home.path, ".codex/state_5.sqlite"), "not a database");
   write(join(home.path, ".claude/projects"), "a file");

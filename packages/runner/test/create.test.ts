@@ -240,7 +240,7 @@ test("WORKTREE-03: twelve creations of one name at once in one repository get tw
   assert.equal(git(repository, "worktree", "list").split("\n").length, 13);
 });
 
-test("WORKTREE-09: a creation that hangs in one repository does not hold up another repository", async () => {
+test("worktrees: a creation that hangs in one repository does not hold up another repository", async () => {
   using place = scratch();
   const slow = place.repository("slow");
   const quick = place.repository("quick");
@@ -290,7 +290,7 @@ test("WORKTREE-07: git variables of whoever started us do not lead elsewhere", a
   assert.equal(git(repository, "worktree", "list").split("\n").length, 2);
 });
 
-test("WORKTREE-11: excluded paths do not show in status, each pattern is written once, and nothing tracked changes", async () => {
+test("worktrees: excluded paths do not show in status, each pattern is written once, and nothing tracked changes", async () => {
   using place = scratch();
   const repository = place.repository();
   const { path } = await hands.create({ projectPath: repository, root: join(place.path, "w"), project: "p", name: "n" });
@@ -306,7 +306,7 @@ test("WORKTREE-11: excluded paths do not show in status, each pattern is written
   );
 });
 
-test("WORKTREE-31: disk use counts what is in a worktree, and leaves out what is not there", async () => {
+test("worktrees: disk use counts what is in a worktree, and leaves out what is not there", async () => {
   using place = scratch();
   write(join(place.path, "a/deep/file"), Buffer.alloc(1_000_000, 1));
   mkdirSync(join(place.path, "-b c"));

@@ -69,7 +69,7 @@ test("SESSION-41: nothing is written through a .context that is a link", async (
   assert.deepEqual(readdirSync(join(place.path, "outside")), []);
 });
 
-test("WORKTREE-22: a folder lists its entries with their status, folders first, deleted files too", async () => {
+test("REST-49: a folder lists its entries with their status, folders first, deleted files too", async () => {
   using place = scratch();
   const repository = place.repository();
   for (const name of ["src/deep/x.txt", "src/a.txt", "src/gone.txt", "other/y.txt"]) write(join(repository, name), name);
@@ -95,7 +95,7 @@ test("WORKTREE-22: a folder lists its entries with their status, folders first, 
   await assert.rejects(files.list(repository, "none"), { code: "NOT_FOUND" });
 });
 
-test("SESSION-36: a stretch of a file is read with its size, and a missing file is empty", async () => {
+test("files: a stretch of a file is read with its size, and a missing file is empty", async () => {
   using place = scratch();
   const path = join(place.path, "log");
   write(path, "0123456789");
@@ -115,7 +115,7 @@ test("SESSION-36: a stretch of a file is read with its size, and a missing file 
   assert.deepEqual(await files.read(join(place.path, "none"), 0, 10), { bytes: Buffer.alloc(0), size: 0 });
 });
 
-test("LIFECYCLE-02: a private file has mode 0600 in a folder of mode 0700 and replaces the old one whole", async () => {
+test("files: a private file has mode 0600 in a folder of mode 0700 and replaces the old one whole", async () => {
   using place = scratch();
   const path = join(place.path, "deep/secret.json");
   await files.writePrivate(path, "one");
@@ -131,7 +131,7 @@ test("LIFECYCLE-02: a private file has mode 0600 in a folder of mode 0700 and re
   assert.equal(await files.exists(path), false);
 });
 
-test("REST-68: skills are found below each root, the first root wins, and a missing description is empty", async () => {
+test("skills: skills are found below each root, the first root wins, and a missing description is empty", async () => {
   using place = scratch();
   const skill = (path: string, head: string) => write(join(place.path, path, "SKILL.md"), head);
   skill("one/review", "---\nname: review\ndescription: >\n  Reads a change\n  as a stranger would.\n---\n# Text\n");
@@ -147,7 +147,7 @@ test("REST-68: skills are found below each root, the first root wins, and a miss
   ]);
 });
 
-test("REST-68: a head with lists, nested tables, comments and continued lines gives its text fields", () => {
+test("skills: a head with lists, nested tables, comments and continued lines gives its text fields", () => {
   const head =
     "---\r\nname: a # note\nallowed-tools:\n  - Bash\n  - Read\ndescription: first part\n  second part\nmeta:\n  inner: x\nblock: |\n  one\n  two\n---\nname: not this\n";
   const { name, description, block } = frontmatter(head);
@@ -155,7 +155,7 @@ test("REST-68: a head with lists, nested tables, comments and continued lines gi
   assert.deepEqual(frontmatter("name: x\n"), {});
 });
 
-test("WORKTREE-14: a port somebody listens on is not free, and neither is its block", async () => {
+test("ports: a port somebody listens on is not free, and neither is its block", async () => {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as { port: number };

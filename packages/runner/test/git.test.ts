@@ -21,7 +21,7 @@ async function place(use: (at: { repository: string; path: string; base: string;
   await use({ repository, path: made.path, base: made.baseCommit, folder: where.path });
 }
 
-test("WORKTREE-22: status tells uncommitted changes from those since the base, with untracked files and binaries", () =>
+test("REST-47: status tells uncommitted changes from those since the base, with untracked files and binaries", () =>
   place(async ({ repository, path, base }) => {
     write(join(path, "b.txt"), "edited\n");
     rmSync(join(path, "c.txt"));
@@ -46,7 +46,7 @@ test("WORKTREE-22: status tells uncommitted changes from those since the base, w
     assert.equal(git(path, "diff", "--cached", "--name-only"), "");
   }));
 
-test("WORKTREE-22: a branch without a commit has a status too", async () => {
+test("REST-47: a branch without a commit has a status too", async () => {
   using where = scratch();
   const path = join(where.path, "empty");
   git(where.path, "init", "-q", path);
@@ -56,7 +56,7 @@ test("WORKTREE-22: a branch without a commit has a status too", async () => {
   assert.deepEqual(changed(found.diff), ["first.txt"]);
 });
 
-test("WORKTREE-22: looking runs no program that the repository names", () =>
+test("REST-47: looking runs no program that the repository names", () =>
   place(async ({ path, folder }) => {
     const trace = join(folder, "ran");
     write(join(folder, "evil"), `#!/bin/sh\ntouch ${trace}\n`, 0o755);
@@ -70,7 +70,7 @@ test("WORKTREE-22: looking runs no program that the repository names", () =>
     assert.deepEqual(Object.keys(contents(folder)).includes("ran"), false);
   }));
 
-test("WORKTREE-22: a diff is cut at 4 MiB, between lines, and says so", () =>
+test("REST-47: a diff is cut at 4 MiB, between lines, and says so", () =>
   place(async ({ path }) => {
     write(join(path, "big.txt"), `${"x".repeat(99)}\n`.repeat(60_000));
     const { diff } = await gitReader.status(path);
@@ -78,7 +78,7 @@ test("WORKTREE-22: a diff is cut at 4 MiB, between lines, and says so", () =>
     assert.ok(diff.length <= 4 * 1024 * 1024 + 100);
   }));
 
-test("WORKTREE-22: one file's diff covers committed, untracked, ignored, deleted and odd names, and nothing else", () =>
+test("REST-48: one file's diff covers committed, untracked, ignored, deleted and odd names, and nothing else", () =>
   place(async ({ path, base }) => {
     write(join(path, "b.txt"), "edited\n");
     rmSync(join(path, "c.txt"));
@@ -91,7 +91,7 @@ test("WORKTREE-22: one file's diff covers committed, untracked, ignored, deleted
     assert.deepEqual(await only("none.txt"), []);
   }));
 
-test("WORKTREE-23: paths that leave the worktree are refused, for diffs as for listings", () =>
+test("REST-48: paths that leave the worktree are refused, for diffs as for listings", () =>
   place(async ({ path, folder }) => {
     mkdirSync(join(folder, "outside"));
     write(join(folder, "outside/secret"), "secret\n");
@@ -125,10 +125,9 @@ const ADDRESSES: [remote: string, web: string | null][] = [
   ["/srv/git/name.git", null],
   ["file:///srv/git/name.git", null],
 ];
-for (const [remote, web] of ADDRESSES)
-  test(`WORKTREE-20: the web address of ${remote} is ${web}`, () => assert.equal(webAddress(remote), web));
+for (const [remote, web] of ADDRESSES) test(`git: the web address of ${remote} is ${web}`, () => assert.equal(webAddress(remote), web));
 
-test("WORKTREE-20: the remote is origin, else upstream, else any, else none", async () => {
+test("git: the remote is origin, else upstream, else any, else none", async () => {
   using where = scratch();
   const repository = where.repository();
   assert.equal(await gitReader.remoteUrl(repository), null);

@@ -8,7 +8,7 @@ import { ended, scratch, write } from "./scratch.ts";
 const node = process.execPath;
 const LONG = 60_000;
 
-test("WORKTREE-17: arguments arrive untouched by a shell, with input, status and both outputs", async () => {
+test("processes: arguments arrive untouched by a shell, with input, status and both outputs", async () => {
   using place = scratch();
   const script =
     "process.stdin.on('data', (d) => process.stdout.write(d)).on('end', () => { console.error(process.argv[1]); process.exitCode = 3; })";
@@ -23,7 +23,7 @@ test("WORKTREE-17: arguments arrive untouched by a shell, with input, status and
   });
 });
 
-test("WORKTREE-17: at the time limit the whole group goes, also what ignores SIGTERM", async () => {
+test("processes: at the time limit the whole group goes, also what ignores SIGTERM", async () => {
   using place = scratch();
   const pids = join(place.path, "pids");
   const script = `trap '' TERM; echo $$ >> ${pids}; (trap '' TERM; sleep 300 & echo $! >> ${pids}; wait) & echo before; wait; wait`;
@@ -32,7 +32,7 @@ test("WORKTREE-17: at the time limit the whole group goes, also what ignores SIG
   for (const pid of readFileSync(pids, "utf8").trim().split("\n")) await ended(Number(pid));
 });
 
-test("WORKTREE-07: an abort ends the group and rejects with its reason, after the process is gone", async () => {
+test("processes: an abort ends the group and rejects with its reason, after the process is gone", async () => {
   using place = scratch();
   const file = join(place.path, "pid");
   const stop = new AbortController();
@@ -49,7 +49,7 @@ test("WORKTREE-07: an abort ends the group and rejects with its reason, after th
   assert.equal(existsSync(join(place.path, "ran")), false);
 });
 
-test("WORKTREE-17: output is cut at the limit, and a program is ended there when asked", async () => {
+test("processes: output is cut at the limit, and a program is ended there when asked", async () => {
   using place = scratch();
   const flood =
     "const b = Buffer.alloc(65536, 120); const go = () => { while (process.stdout.write(b)); process.stdout.once('drain', go); }; go();";
@@ -63,14 +63,14 @@ test("WORKTREE-17: output is cut at the limit, and a program is ended there when
   assert.deepEqual([whole.code, whole.stdout.length, whole.stdout[99_999], whole.truncated], [0, 100_000, 255, false]);
 });
 
-test("WORKTREE-17: a missing program and a missing folder are named; a program that ignores its input is no error", async () => {
+test("processes: a missing program and a missing folder are named; a program that ignores its input is no error", async () => {
   using place = scratch();
   await assert.rejects(run(["no-such-program"], { cwd: place.path, timeoutMs: LONG }), { code: "NOT_FOUND", message: /no-such-program/ });
   await assert.rejects(run([node, "-v"], { cwd: join(place.path, "none"), timeoutMs: LONG }), { code: "NOT_FOUND", message: /none/ });
   assert.equal((await run(["true"], { cwd: place.path, input: "x".repeat(1_000_000), timeoutMs: LONG })).code, 0);
 });
 
-test("SESSION-02: a child gets our environment without our port, node and npm settings or git's location, and what is added", () => {
+test("processes: a child gets our environment without our port, node and npm settings or git's location, and what is added", () => {
   const own = {
     PATH: "/bin",
     HOME: "/h",
@@ -93,7 +93,7 @@ test("SESSION-02: a child gets our environment without our port, node and npm se
   });
 });
 
-test("WORKTREE-21: a program is found on PATH only when it is an executable file in an absolute folder", async () => {
+test("processes: a program is found on PATH only when it is an executable file in an absolute folder", async () => {
   using place = scratch();
   write(join(place.path, "one/tool"), "x", 0o644);
   mkdirSync(join(place.path, "two/tool"), { recursive: true });

@@ -277,7 +277,7 @@ test("WORKTREE-26: an id that is no ref component is refused", async () => {
     await assert.rejects(hands.recover(repository, id, join(place.path, "r")), refused("INVALID_INPUT", /cannot name/));
 });
 
-test("WORKTREE-27: state tells dirty, unsaved and missing apart", async () => {
+test("worktrees: state tells dirty, unsaved and missing apart", async () => {
   using place = scratch();
   const { repository, made } = await task(place, { remote: true });
   const state = () => hands.state(made.path, repository, "main");
@@ -293,7 +293,7 @@ test("WORKTREE-27: state tells dirty, unsaved and missing apart", async () => {
   assert.deepEqual(await state(), { exists: false, dirty: false, unsavedCommits: 0 });
 });
 
-test("WORKTREE-28: orphans are folders two levels down that no known path names or lies in", async () => {
+test("worktrees: orphans are folders two levels down that no known path names or lies in", async () => {
   using place = scratch();
   const root = join(place.path, "w");
   for (const folder of ["p/known", "p/holder/deep/known", "p/lost", "q/lost"]) mkdirSync(join(root, folder), { recursive: true });
@@ -304,7 +304,7 @@ test("WORKTREE-28: orphans are folders two levels down that no known path names 
   assert.deepEqual(await hands.orphans(join(place.path, "none"), []), []);
 });
 
-test("WORKTREE-28: the project of an orphan is found through its .git file", async () => {
+test("worktrees: the project of an orphan is found through its .git file", async () => {
   using place = scratch();
   const { repository, made } = await task(place);
   assert.equal(await hands.repositoryOf(made.path), repository);

@@ -117,7 +117,7 @@ test("SESSION-28: bytes that come twice are handed on once", async () => {
   assert.deepEqual(seen.slice(1), ["0:abc", "3:de"]);
 });
 
-test("SESSION-32: a viewer's size is told again after a reconnection", async () => {
+test("sessions: a viewer's size is told again after a reconnection", async () => {
   await using at = start();
   await at.sessions.watch("s", viewer().handlers, { viewer: "v1" });
   await at.sessions.resize("s", 100, 30, "v1");
@@ -129,7 +129,7 @@ test("SESSION-32: a viewer's size is told again after a reconnection", async () 
   assert.deepEqual(at.supervisor.asked, ["watch s since 0", "resize s 90x20 v1"]);
 });
 
-test("TASK-32: while the supervisor is away calls say UNAVAILABLE, an empty list is never invented, and trying goes on until it is back", async () => {
+test("sessions: while the supervisor is away calls say UNAVAILABLE, an empty list is never invented, and trying goes on until it is back", async () => {
   await using at = start();
   let connected = 0;
   const states: string[] = [];
@@ -149,7 +149,7 @@ test("TASK-32: while the supervisor is away calls say UNAVAILABLE, an empty list
   assert.deepEqual(at.sessions.hello()?.pid, 1);
 });
 
-test("SESSION-22: a session that a new supervisor does not know is lost, which is no exit, and is told once", async () => {
+test("sessions: a session that a new supervisor does not know is lost, which is no exit, and is told once", async () => {
   await using at = start();
   const { seen, handlers } = viewer();
   await at.sessions.watch("s", handlers);
@@ -168,7 +168,7 @@ test("SESSION-22: a session that a new supervisor does not know is lost, which i
   assert.deepEqual(seen, ["[0]", "lost"]);
 });
 
-test("SESSION-27: a viewer that ended or was closed is not attached again", async () => {
+test("sessions: a viewer that ended or was closed is not attached again", async () => {
   await using at = start();
   const ended = viewer();
   await at.sessions.watch("s", ended.handlers);
@@ -183,7 +183,7 @@ test("SESSION-27: a viewer that ended or was closed is not attached again", asyn
   assert.deepEqual([at.supervisor.asked, ended.seen, closed.seen], [[], ["[0]", "exit 0"], ["[0]"]]);
 });
 
-test("SESSION-29: bytes of a new connection wait until the viewer has taken those of the old one", async () => {
+test("SESSION-28: bytes of a new connection wait until the viewer has taken those of the old one", async () => {
   await using at = start();
   const order: string[] = [];
   const { promise: taken, resolve: take } = Promise.withResolvers<void>();
@@ -207,7 +207,7 @@ test("SESSION-29: bytes of a new connection wait until the viewer has taken thos
   assert.deepEqual(order, ["a", "taken", "b"]);
 });
 
-test("TASK-32: errors of the supervisor arrive with our code, and closing ends the trying", async () => {
+test("sessions: errors of the supervisor arrive with our code, and closing ends the trying", async () => {
   const at = start();
   await assert.rejects(at.sessions.input("x", Buffer.from("y")), { name: "ArgusError", code: "NOT_FOUND", message: "No session x." });
   at.supervisor.away = true;

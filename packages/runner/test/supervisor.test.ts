@@ -84,7 +84,7 @@ test("SESSION-28: a viewer gets every byte once while the supervisor replaces it
   assert.equal(await at.node.files.exists(log), false);
 });
 
-test("SESSION-44: stop ends a session, and what is unknown says so with our code", async () => {
+test("sessions: stop ends a session, and what is unknown says so with our code", async () => {
   await using at = await start();
   const { sessions } = at.node;
   const request = { id: "2.1", argv: ["sleep", "300"], env: { PATH: process.env.PATH ?? "/bin:/usr/bin" }, cwd: at.place.path };
