@@ -6,7 +6,11 @@ import { agentOf, isAlive, startHost } from "../src/host.ts";
 
 test("TASK-01: task.create replies once worktree, branch, row and agent exist, and the task is in progress", async () => {
   await using host = await startHost();
-  const made = await host.call<{ id: string; status: string; branch: string }>("task.create", { project: "demo", prompt: "wait", name: "First task" });
+  const made = await host.call<{ id: string; status: string; branch: string }>("task.create", {
+    project: "demo",
+    prompt: "wait",
+    name: "First task",
+  });
   assert.equal(made.status, "in_progress");
   assert.equal(made.branch, "argus/First-task");
   const task = await host.call<{ worktree_path: string }>("task.get", { id: made.id });
@@ -21,4 +25,15 @@ test("TASK-14: an agent that names no task archives its own", async () => {
   await host.as(agentOf(task)).call("task.archive", {});
   const after = await host.call("task.get", { id: task.id });
   assert.deepEqual({ archived: after.archived, status: after.status }, { archived: true, status: "in_progress" });
+});
+
+test("SUPERVISOR-27: ending task 1 of one instance leaves task 1 of another alone", async () => {
+  await using first = await startHost();
+  await using second = await startHost();
+  const here = await first.call<{ id: string }>("task.create", { project: "demo", prompt: "wait" });
+  const there = await second.call<{ id: string }>("task.create", { project: "demo", prompt: "wait" });
+  assert.equal(here.id, there.id);
+  await first.call("task.stop", { id: here.id });
+  const [session] = await second.system.services.node.sessions.list();
+  assert.ok(session && session.exit === null && isAlive(session.pid));
 });

@@ -1,5 +1,5 @@
 /** Starts the agent of a task: backend, conversation, token, environment, process; and takes everything back when a step fails. */
-import { randomUUID } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import path from "node:path";
 import { ArgusError } from "@argus/protocol";
 import type { Node } from "@argus/runner";
@@ -131,13 +131,13 @@ export class Launcher {
       const { pid } = await node.sessions.spawn({
         id: live.id,
         argv: launch.argv,
-        env: childEnvironment(env, { ...launch.env, ARGUS_TASK_ID: String(row.id), ...this.#ports(row) }),
+        env: childEnvironment(env, { ...launch.env, ARGUS_TASK_ID: String(row.id), ARGUS_SESSION: this.#mark(live), ...this.#ports(row) }),
         cwd: row.worktree,
         ...size,
         log,
         offset: baseOffset,
         logMaxBytes: config.int("session.log_max_mb") * 1024 * 1024,
-        mark: `ARGUS_TASK_ID=${row.id}`,
+        mark: `ARGUS_SESSION=${this.#mark(live)}`,
       });
       await sessions.started(live, pid, launch.resumed);
       const note =
@@ -162,6 +162,11 @@ export class Launcher {
   async #backToPending(row: TaskRow): Promise<void> {
     await this.#parts.tasks.setStatus(row, "pending");
     await this.#parts.tasks.set(row.id, { started_at: null });
+  }
+
+  /** Unlike the task id, unique over all homes: another instance's task 1 must never be taken for ours. */
+  #mark(live: Live): string {
+    return `${createHash("sha256").update(this.#parts.home).digest("hex").slice(0, 16)}.${live.id}`;
   }
 
   #ports(row: TaskRow): Record<string, string> {
