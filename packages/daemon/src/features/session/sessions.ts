@@ -366,6 +366,7 @@ export class TaskSessions {
     for (const [id, info] of held) if (!known.has(id) && info.exit) await this.#finish(id, info.exit, info.offset);
     this.#reconciled = true;
     for (const listener of this.#interruptedListeners) listener(interrupted);
+    await this.poll(); // so that the first question after a restart is answered with a state, not with "starting"
     return interrupted;
   }
 
