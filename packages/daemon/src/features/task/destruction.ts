@@ -52,7 +52,7 @@ export class Destruction {
         }));
     }
     for (let run = 1; run <= row.run_count; run++) await launcher.clean(row.id, run);
-    for (const part of ["", ".at", ".old"]) await node.files.remove(`${launcher.logOf(row.id)}${part}`);
+    await node.sessions.removeLog(launcher.logOf(row.id));
     await tasks.remove(row, savedRef);
     destroyed(row.id);
     if (project)
