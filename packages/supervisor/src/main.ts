@@ -42,7 +42,8 @@ process.on("SIGHUP", () => {});
 function buildName(): string {
   const folder = fileURLToPath(new URL(".", import.meta.url));
   const hash = createHash("sha256");
-  for (const file of readdirSync(folder).sort()) if (file.endsWith(".ts") && !file.endsWith(".test.ts")) hash.update(file).update(readFileSync(join(folder, file)));
+  for (const file of readdirSync(folder).sort())
+    if (file.endsWith(".ts") && !file.endsWith(".test.ts")) hash.update(file).update(readFileSync(join(folder, file)));
   const { version } = JSON.parse(readFileSync(join(folder, "..", "package.json"), "utf8")) as { version: string };
   return `${version}+${hash.digest("hex").slice(0, 12)}`;
 }
@@ -118,7 +119,8 @@ async function run(): Promise<void> {
     ending = true;
     // A second signal ends the process at once, whatever still hangs.
     for (const signal of ["SIGTERM", "SIGINT"] as const) process.removeAllListeners(signal);
-    server.close();
+    // Not server.close(): that would remove the socket file even when it is our successor's by now.
+    server.removeAllListeners("connection").on("connection", (socket) => socket.destroy());
     await supervisor.hangUp();
     await supervisor.disconnect();
     if (ownsPidFile()) for (const file of [paths.socket, paths.pid]) rmSync(file, { force: true });
@@ -132,12 +134,6 @@ async function run(): Promise<void> {
       await handOver({ supervisor, paths, lock, startedAt, command });
     } catch (error) {
       report((error as Error).message);
-      throw error;
-    }
-  };
-
-  await listen(server);
-      }
       throw error;
     }
   };
