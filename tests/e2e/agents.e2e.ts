@@ -39,10 +39,10 @@ function place(): Place {
   };
 }
 
-function start(where: Place, prepared: Prepared, args: string[], extra: Record<string, string> = {}): AgentTerminal {
+function start(where: Place, prepared: Prepared, argv: string[], extra: Record<string, string> = {}): AgentTerminal {
   const [name, value] = where.mark.split("=") as [string, string];
   const env = { ...prepared.env, TERM: "xterm-256color", COLORTERM: "truecolor", [name]: value, ...extra };
-  return openTerminal({ argv: [...prepared.command.split(" "), ...args], env, cwd: where.cwd });
+  return openTerminal({ argv, env, cwd: where.cwd });
 }
 
 /** Only when the turn is over: before, Ctrl-C interrupts the turn instead, and codex takes both for that. */
@@ -80,7 +80,7 @@ for (const cli of CLIS) {
     await using server = await startModelServer();
     const prepared = await prepare(cli, { ...where, modelUrl: server.url });
     {
-      await using agent = start(where, prepared, [...sessionArgs, "--", "please SCRIPT:touch"]);
+      await using agent = start(where, prepared, [...prepared.command.split(" "), ...sessionArgs, "--", "please SCRIPT:touch"]);
       await agent.until("TOUCH-DONE");
       assert.equal(readFileSync(path.join(where.cwd, "made.txt"), "utf8"), "made-by-script\n");
       await endByKeys(agent);
@@ -106,7 +106,7 @@ for (const cli of CLIS) {
     await using mcp = await startMcpServer(TOKEN);
     const prepared = await prepare(cli, { ...where, modelUrl: server.url });
     const { args, env } = mcpLaunch(cli, mcp.url, TOKEN);
-    await using agent = start(where, prepared, args, env);
+    await using agent = start(where, prepared, [...prepared.command.split(" "), ...args], env);
     await agent.quiet(); // claude connects in the background; its first turn may come too early for the tools
     await agent.say("SCRIPT:tasks");
     await agent.until("MCP-DONE");
@@ -125,7 +125,7 @@ for (const cli of CLIS) {
     using where = place();
     await using server = await startModelServer();
     const prepared = await prepare(cli, { ...where, modelUrl: server.url });
-    await using agent = start(where, prepared, [...sessionArgs, "--", "SCRIPT:hang"]);
+    await using agent = start(where, prepared, [...prepared.command.split(" "), ...sessionArgs, "--", "SCRIPT:hang"]);
     await agent.until("HANGING");
     process.kill(-agent.pid, "SIGTERM");
     await agent.ended();

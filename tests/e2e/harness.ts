@@ -1,5 +1,5 @@
 /** Prepares a scratch HOME in which a real agent CLI talks to the scripted model server and asks no first-run questions. */
-import { mkdir, writeFile } from "node:fs/promises";
+import { chmod, mkdir, realpath, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Cli, install } from "./install.ts";
@@ -17,19 +17,18 @@ export interface Prepared {
   command: string;
   /** The whole environment the CLI needs; add TERM and what the launch brings. */
   env: Record<string, string>;
-  /** Arguments that resume conversation `id`. */
+  /** The whole argument list that resumes conversation `id`, in the order Argus assembles it. */
   resume(id: string): string[];
 }
 
 const FAKE_KEY = "sk-ant-fake-000000000000000000000000";
-const NODE_BIN = path.dirname(process.execPath); // pi and codex are node programs; pi needs a newer one than some machines have
 
 /** Installs the CLI when it is not there yet (about 1 GB for all three, once per machine). */
 export async function prepare(cli: Cli, where: Prepare): Promise<Prepared> {
-  const program = await install(cli, (line) => console.error(line));
+  const program = await wrapped(cli, await install(cli, (line) => console.error(line)), where.home);
   const env = {
     HOME: where.home,
-    PATH: `${NODE_BIN}${path.delimiter}${process.env.PATH ?? "/usr/bin:/bin"}`,
+    PATH: process.env.PATH ?? "/usr/bin:/bin",
     LANG: "C.UTF-8",
     // Nothing of the machine's own model settings may leak in; a proxy would see loopback traffic.
     NO_PROXY: "127.0.0.1",
@@ -37,6 +36,15 @@ export async function prepare(cli: Cli, where: Prepare): Promise<Prepared> {
   if (cli === "claude") return prepareClaude(program, env, where);
   if (cli === "codex") return prepareCodex(program, env, where);
   return preparePi(program, env, where);
+}
+
+/** pi and codex start with `env node`, and pi needs a newer one than some machines have on PATH: a launcher of the same name brings ours. */
+async function wrapped(cli: Cli, program: string, home: string): Promise<string> {
+  if (cli === "claude") return program;
+  const launcher = path.join(home, "bin", cli);
+  await save(launcher, `#!/bin/sh\nexec "${process.execPath}" "${await realpath(program)}" "$@"\n`);
+  await chmod(launcher, 0o700);
+  return launcher;
 }
 
 async function prepareClaude(program: string, env: Record<string, string>, { home, cwd, modelUrl }: Prepare): Promise<Prepared> {
@@ -58,7 +66,7 @@ async function prepareClaude(program: string, env: Record<string, string>, { hom
       DISABLE_AUTOUPDATER: "1",
       IS_SANDBOX: "1", // root may not skip permissions otherwise
     },
-    resume: (id) => ["--resume", id],
+    resume: (id) => [program, "--dangerously-skip-permissions", "--resume", id],
   };
 }
 
@@ -80,7 +88,7 @@ trust_level = "trusted"
   return {
     command: `${program} --no-daemon --dangerously-bypass-approvals-and-sandbox`,
     env: { ...env, FAKE_KEY: "fake" },
-    resume: (id) => ["resume", id],
+    resume: (id) => [program, "resume", "--dangerously-bypass-approvals-and-sandbox", "--no-daemon", id],
   };
 }
 
@@ -99,7 +107,7 @@ async function preparePi(program: string, env: Record<string, string>, { home, m
   return {
     command: `${program} --model fake/fake-model`,
     env: { ...env, PI_OFFLINE: "1" },
-    resume: (id) => ["--session", id],
+    resume: (id) => [program, "--model", "fake/fake-model", "--session", id],
   };
 }
 

@@ -23,7 +23,7 @@ export interface AgentTerminal extends AsyncDisposable {
   say(text: string): Promise<void>;
   /** Resolves once the screen shows `text` at least `times` times. */
   until(text: string, times?: number): Promise<void>;
-  /** Resolves when nothing was printed for QUIET_MS. */
+  /** Resolves when the program has printed something, and then nothing for QUIET_MS. */
   quiet(): Promise<void>;
   /** Resolves with the exit record; rejects with the screen when the program goes on for too long. */
   ended(): Promise<ExitRecord>;
@@ -39,7 +39,7 @@ export function openTerminal({ argv, env, cwd }: Launch): AgentTerminal {
   const emulator = new xterm.Terminal({ cols: COLUMNS, rows: ROWS, scrollback: 2_000, allowProposedApi: true });
   emulator.onData((answer) => child.write(answer));
   const listeners = new Set<() => void>();
-  let lastOutput = Date.now();
+  let lastOutput = Number.POSITIVE_INFINITY; // a program that has said nothing yet is starting, not quiet
   let gone = false;
   const tell = () => {
     for (const listener of [...listeners]) listener();
@@ -94,7 +94,7 @@ export function openTerminal({ argv, env, cwd }: Launch): AgentTerminal {
           if (gone) return reject(new Error(`The program ended instead of waiting. The screen:\n${screen()}`));
           const left = lastOutput + QUIET_MS - Date.now();
           if (left <= 0) resolve();
-          else setTimeout(look, left);
+          else setTimeout(look, Math.min(left, QUIET_MS));
         };
         look();
       }),
