@@ -1,5 +1,5 @@
 /** What Argus knows of each coding agent, as data; `[harnesses.<name>]` of config.toml adds or overrides one (SESSION-10). */
-import { PERMISSION_MODES } from "../config/index.ts";
+import { isTable, type PERMISSION_MODES } from "../config/index.ts";
 
 export interface Harness {
   /** Base name of the program this record is for. */
@@ -106,9 +106,21 @@ export function harnessOf(program: string, overrides: Record<string, Record<stri
     resumeFirst: typeof override.resume_first === "boolean" ? override.resume_first : base.resumeFirst,
     promptSeparator: typeof override.prompt_separator === "string" ? override.prompt_separator : base.promptSeparator,
     modelFlag: typeof override.model_flag === "string" ? override.model_flag : base.modelFlag,
+    permissions: { ...base.permissions, ...tableOf(override.permissions, texts) },
+    conversations: STORES.find((store) => store === override.conversations) ?? base.conversations,
     mcpArgs: texts(override.mcp_args) ?? base.mcpArgs,
+    mcpFile: override.mcp_file ?? base.mcpFile,
+    env: tableOf(override.env, (value) => (typeof value === "string" ? value : null)) ?? base.env,
     quietArgs: texts(override.quiet_args) ?? base.quietArgs,
   };
+}
+
+const STORES = ["claude", "codex", "pi", "opencode"] as const;
+
+/** The entries of a table whose values have the right type, or null when it is no table. */
+function tableOf<T>(value: unknown, read: (value: unknown) => T | null): Record<string, T> | null {
+  if (!isTable(value)) return null;
+  return Object.fromEntries(Object.entries(value).flatMap(([name, entry]) => (read(entry) === null ? [] : [[name, read(entry) as T]])));
 }
 
 function texts(value: unknown): string[] | null {
