@@ -1,13 +1,15 @@
 /** Keeps our own files out of `git status` without changing anything a repository tracks (WORKTREE-11). */
 import { randomBytes } from "node:crypto";
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
-import { dirname } from "node:path";
-import { gitText } from "./gitcommand.ts";
-import { exclusively } from "./repository.ts";
+import { dirname, join } from "node:path";
+import { ArgusError } from "@argus/protocol";
+import { commonDirectory, exclusively } from "./repository.ts";
 
 /** Adds the patterns that are missing. The file is shared by all worktrees of a repository, so patterns begin with a slash and name only what is ours. */
 export async function excludeLocally(worktree: string, patterns: string[]): Promise<void> {
-  const file = await gitText(worktree, ["rev-parse", "--path-format=absolute", "--git-path", "info/exclude"]);
+  const shared = await commonDirectory(worktree);
+  if (shared === null) throw new ArgusError("CONFLICT", `${worktree} is not a git worktree any more.`);
+  const file = join(shared, "info", "exclude");
   await exclusively(worktree, async () => {
     const text = await readFile(file, "utf8").catch((cause: NodeJS.ErrnoException) => {
       if (cause.code !== "ENOENT") throw cause;

@@ -5,10 +5,10 @@ import { dirname, join } from "node:path";
 import { ArgusError } from "@argus/protocol";
 import { excludeLocally } from "./exclude.ts";
 import { gitRead } from "./gitcommand.ts";
+import { cleanFileName, numbered } from "./names.ts";
 import type { FileEntry, Files } from "./node.ts";
 import { insidePath } from "./paths.ts";
 import { findSkills } from "./skills.ts";
-import { cleanFileName, numbered } from "./names.ts";
 
 /** More entries of one folder nobody scrolls through, and a reply stays below a megabyte. */
 const MAX_ENTRIES = 5_000;

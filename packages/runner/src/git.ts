@@ -1,6 +1,6 @@
 /** What people see of a worktree: its status and its changes, bounded, without changing index or files and without running anything the repository names. */
 import { ArgusError } from "@argus/protocol";
-import { commitOf, fatalLines, gitRead, gitText, gitWrite, type GitOptions } from "./gitcommand.ts";
+import { commitOf, fatalLines, type GitOptions, gitRead, gitText, gitWrite } from "./gitcommand.ts";
 import type { GitReader, GitStatus } from "./node.ts";
 import { insidePath } from "./paths.ts";
 import { withIndex } from "./trash.ts";

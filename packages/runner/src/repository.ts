@@ -9,10 +9,25 @@ const FETCH_TIMEOUT_MS = 15_000;
 
 const queues = new Map<string, Promise<unknown>>();
 
+/** Known keys by path. A path that later holds another repository keeps its old key, which is as good for queueing. */
+const keys = new Map<string, string>();
+const KEYS_REMEMBERED = 2_000;
+
 /** Key under which all worktrees of one repository meet: the real path of its common git directory. */
 async function repositoryKey(path: string): Promise<string> {
+  const known = keys.get(path);
+  if (known !== undefined) return known;
+  const key = await commonDirectory(path);
+  if (key === null) return path;
+  if (keys.size >= KEYS_REMEMBERED) keys.clear();
+  keys.set(path, key);
+  return key;
+}
+
+/** The git directory that all worktrees of a repository share, or null outside of one. */
+export async function commonDirectory(path: string): Promise<string | null> {
   const result = await gitRead(path, ["rev-parse", "--path-format=absolute", "--git-common-dir"]).catch(() => null);
-  if (result?.code !== 0) return path;
+  if (result?.code !== 0) return null;
   const folder = result.stdout.trim();
   return await realpath(folder).catch(() => folder);
 }
