@@ -68,6 +68,7 @@ export const update = operation({
   output: Project,
   rest: { "PUT /api/projects/{name}": {} },
   positional: ["name"],
+  example: { given: "project", input: { name: "demo", branch: "main" }, output: { branch: "main" } },
 }).run(async ({ name, path, branch, backend, sandbox }, { projects, backends, node }) => {
   await projects.find(name);
   if (path !== undefined) await node.worktrees.checkRepository(path);
@@ -88,6 +89,7 @@ export const remove = operation({
   output: z.object({ status: z.literal("deleted") }),
   rest: { "DELETE /api/projects/{name}": {} },
   positional: ["name"],
+  example: { given: "project", input: { name: "demo" }, output: { status: "deleted" } },
 }).run(async ({ name, force }, { projects, tasks }) => {
   await projects.find(name);
   const using = await tasks.list({ project: name });
