@@ -154,7 +154,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
     tasks,
     sessions,
     launcher,
-    rerender: new Rerender(tasks, sessions, launcher, log),
+    rerender: new Rerender(launcher, log),
     creation: new Creation(all, new Ports(store, node), log, paths.worktrees),
     destruction: new Destruction(all, log, paths.worktrees),
     dependencies: new Dependencies(all, log),

@@ -88,6 +88,9 @@ export function restApp(parts: RestParts, remote: (env: unknown) => string): Hon
       const [method, path] = route.split(" ") as [string, string];
       app.on(method, path.replace(/\{(\w+)\}/g, ":$1"), async (c) => {
         const { token: _, ...query } = c.req.query();
+        // A browser's EventSource names the place to go on from in a header (REST-39).
+        const seen = operation.stream && query.since === undefined ? c.req.header("last-event-id") : undefined;
+        if (seen !== undefined && /^\d{1,15}$/.test(seen)) query.since = seen;
         const body = method === "GET" ? {} : await bodyOf(operation, c.req.raw);
         return answer(parts, operation, { ...query, ...body, ...c.req.param(), ...preset }, c.req.raw, callerOf(c.req.raw));
       });

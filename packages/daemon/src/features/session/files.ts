@@ -87,11 +87,14 @@ export const switchConversation = operation({
       "NOT_FOUND",
       `Task ${row.id} has no conversation ${JSON.stringify(input.conversation)}. \`argus session conversations ${row.id}\` lists them.`,
     );
+  const choose = async () => {
+    await node.conversations.touch(chosen); // else the next capture would switch back to the newest
+    await tasks.set(row.id, { session_id: chosen.id });
+  };
   const live = sessions.live.get(row.id);
-  if (live) live.pendingRestart = true;
-  await sessions.end(row);
-  await node.conversations.touch(chosen); // else the next capture would switch back to the newest
-  await tasks.set(row.id, { session_id: chosen.id });
+  if (live?.starting) throw new ArgusError("BUSY", `The agent of task ${row.id} is just being started. Try again in a moment.`);
+  if (live) return { status: "resumed" as const, pid: (await launcher.again(row, live, { resume: true }, choose)).pid };
+  await choose();
   const { pid } = await launcher.start(await tasks.byId(String(row.id)), { resume: true });
   return { status: "resumed" as const, pid };
 });

@@ -23,6 +23,8 @@ export interface StartOptions {
   resume: boolean;
   cols?: number;
   rows?: number;
+  /** The ended run that this one continues in one step. */
+  after?: Live;
 }
 
 export interface LauncherParts {
@@ -90,11 +92,30 @@ export class Launcher {
   /** Resolves when the process lives and the task is in progress. `note` is set when a conversation could not be continued. */
   async start(row: TaskRow, options: StartOptions): Promise<{ pid: number; note: string | null }> {
     const { sessions } = this.#parts;
-    const live = sessions.reserve(row);
+    const live = sessions.reserve(row, options.after);
     try {
       return await this.#start(row, live, options);
     } finally {
       if (live.starting) sessions.release(live);
+    }
+  }
+
+  /** Ends a run and starts the next one as one step: nobody sees the task without an agent, and nobody else starts one in between. */
+  async again(row: TaskRow, live: Live, options: StartOptions, between: () => Promise<unknown> = async () => {}): Promise<{ pid: number }> {
+    const { sessions, tasks } = this.#parts;
+    live.pendingRestart = true;
+    try {
+      await sessions.end(row);
+      await between();
+      return await this.start(await tasks.byId(String(row.id)), { ...options, after: live });
+    } catch (thrown) {
+      live.pendingRestart = false;
+      if (live.starting) {
+        sessions.release(live);
+        const after = await tasks.byId(String(row.id));
+        if (after.status === "in_progress") await tasks.setStatus(after, "in_review");
+      }
+      throw thrown;
     }
   }
 
@@ -124,7 +145,7 @@ export class Launcher {
     const size = { cols: options.cols ?? HEADLESS.cols, rows: options.rows ?? HEADLESS.rows };
     const log = this.logOf(row.id);
     const baseOffset = Math.max(Number(row.output_total), (await node.sessions.readLog(log, 0, 0)).total);
-    await sessions.openRun(row, live, { token, ...size, resumed: launch.resumed, baseOffset, sessionId, sandboxed: false });
+    await sessions.runs.begin(row, live, { token, ...size, resumed: launch.resumed, baseOffset, sessionId, sandboxed: false });
     redactor.add(token);
     try {
       if (launch.mcpFile) await node.files.writePrivate(launch.mcpFile.path, launch.mcpFile.text);
@@ -148,7 +169,7 @@ export class Launcher {
           : null;
       return { pid, note };
     } catch (thrown) {
-      await sessions.undoRun(row, live);
+      await sessions.runs.undo(row, live);
       if (launch.mcpFile) await node.files.remove(launch.mcpFile.path);
       throw thrown;
     }

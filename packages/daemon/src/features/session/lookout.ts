@@ -2,7 +2,7 @@
 
 import type { ExitRecord } from "@argus/supervisor/client";
 import { rfc3339 } from "../../kernel/clock.ts";
-import type { Live } from "./live.ts";
+import { confirm, type Live } from "./live.ts";
 import type { SessionParts } from "./sessions.ts";
 import { type Claim, judge, questionOn, rawIdle } from "./state.ts";
 
@@ -37,10 +37,7 @@ export class Lookout {
           await this.#finish(live.id, info.exit, info.offset);
           continue;
         }
-        if (info) {
-          live.info = info;
-          live.confirmedAt = this.#parts.clock.now();
-        }
+        if (info) confirm(live, info, this.#parts.clock);
         await this.#look(live);
       }
     } catch {
@@ -53,16 +50,19 @@ export class Lookout {
   async #look(live: Live): Promise<void> {
     const { clock, node, events } = this.#parts;
     const now = clock.now();
-    const lastOutputAt = live.info?.lastOutputAt ?? null;
+    const lastOutputAt = live.outputAt;
     const quiet = rawIdle(lastOutputAt, now);
     if (!quiet) live.question = null;
     else if (live.info && live.questionAt !== live.info.offset) {
       const screen = await node.sessions.snapshot(live.id, { scrollback: 0 }).catch(() => null);
       live.question = screen ? questionOn(screen.text) : null;
       live.questionAt = live.info.offset;
+      live.questionSince = now;
     }
-    if (live.claim && live.info?.lastInputAt && live.info.lastInputAt > live.claim.at && live.claim.value === "needs_input")
-      live.claim = null; // the user answered
+    // Whoever types after a question answers it, whether the program says so or not.
+    const typedAt = live.inputAt ?? 0;
+    if (typedAt > live.questionSince) live.question = null;
+    if (live.claim?.value === "needs_input" && typedAt > live.claim.at) live.claim = null;
     const verdict = judge({
       now,
       startedAt: live.startedAt,
@@ -78,11 +78,14 @@ export class Lookout {
       live.state = { ...before, evidence: verdict.evidence };
       return;
     }
-    live.state = { ...verdict, since: rfc3339(now) };
-    const wentIdle = verdict.value === "idle" || verdict.value === "needs_input";
-    if (verdict.value === "working") live.wasActive = true;
-    const first = before === null;
+    const changed = before?.value !== verdict.value;
+    live.state = { ...verdict, since: changed ? rfc3339(now) : before.since };
     if (this.#live.get(live.taskId) !== live) return;
+    const waits = verdict.value === "idle" || verdict.value === "needs_input";
+    const turnEnded = waits && live.wasActive;
+    const asks = changed && before !== null && verdict.value === "needs_input";
+    if (waits) live.wasActive = false;
+    else if (verdict.value === "working") live.wasActive = true;
     await events.change(async (tx, emit) => {
       emit("session.state_changed", String(live.taskId), {
         from: before?.value ?? null,
@@ -90,9 +93,8 @@ export class Lookout {
         source: verdict.source,
         evidence: verdict.evidence,
       });
-      if (wentIdle && before?.value !== "idle" && before?.value !== "needs_input" && (live.wasActive || !first))
-        emit("session.idle", String(live.taskId), { evidence: verdict.evidence });
-      if (wentIdle && live.viewers === 0 && !first)
+      if (turnEnded) emit("session.idle", String(live.taskId), { evidence: verdict.evidence });
+      if ((turnEnded || asks) && live.viewers === 0)
         await tx.updateTable("tasks").set({ attention: 1 }).where("id", "=", live.taskId).execute();
     });
   }

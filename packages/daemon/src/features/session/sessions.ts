@@ -1,14 +1,15 @@
 /** The sessions of tasks: who runs, in which state, and what is written when one ends. Facts only; the bytes never pass here. */
-import { ArgusError, type SessionState, type TaskStatus } from "@argus/protocol";
+import { ArgusError, type SessionState } from "@argus/protocol";
 import type { Node } from "@argus/runner";
 import type { ExitRecord, SessionInfo } from "@argus/supervisor/client";
 import { type Clock, rfc3339 } from "../../kernel/clock.ts";
 import type { Store } from "../../kernel/database.ts";
 import type { Events } from "../../kernel/events.ts";
 import type { Log } from "../../kernel/log.ts";
-import { type RunRow, statusAfter, type TaskRow, type Tasks } from "../task/index.ts";
-import { hashToken, type Live } from "./live.ts";
+import type { RunRow, TaskRow, Tasks } from "../task/index.ts";
+import { confirm, type Live, newLive } from "./live.ts";
 import { Lookout } from "./lookout.ts";
+import { type RunEnd, Runs } from "./runs.ts";
 import type { Claim } from "./state.ts";
 
 declare module "../../kernel/operation.ts" {
@@ -31,17 +32,28 @@ export interface SessionParts {
   capture(row: TaskRow, run: RunRow): Promise<string | null>;
 }
 
+/** What is told of a run once its record is stored. */
+export interface Ended {
+  run: number;
+  /** Offset after its last byte. */
+  total: number;
+  pendingRestart: boolean;
+}
+type EndedListener = (taskId: number, end: Ended) => void;
+
 export class TaskSessions {
   readonly live = new Map<number, Live>();
+  readonly runs: Runs;
   #parts: SessionParts;
   #ending = new Map<string, Promise<void>>();
-  #ended: ((taskId: number, exit: { pendingRestart: boolean }) => void)[] = [];
+  #ended: EndedListener[] = [];
   #lookout: Lookout;
   #stops: (() => void)[] = [];
   #reconciled = false;
 
   constructor(parts: SessionParts) {
     this.#parts = parts;
+    this.runs = new Runs(parts);
     this.#lookout = new Lookout(parts, this.live, (id, exit, offset) => this.#finish(id, exit, offset));
     parts.tasks.liveness = { stateOf: (row) => this.stateOf(row), isIdle: (row) => this.isIdle(row) };
   }
@@ -71,7 +83,7 @@ export class TaskSessions {
   }
 
   /** Called after the record of an ended run is stored. */
-  onEnded(listener: (taskId: number, exit: { pendingRestart: boolean }) => void): () => void {
+  onEnded(listener: EndedListener): () => void {
     this.#ended.push(listener);
     return () => {
       this.#ended = this.#ended.filter((other) => other !== listener);
@@ -87,6 +99,13 @@ export class TaskSessions {
 
   stateOf(row: TaskRow): SessionState | undefined {
     const live = this.live.get(row.id);
+    if (live?.pendingRestart)
+      return {
+        value: "starting",
+        source: "process",
+        since: rfc3339(this.#parts.clock.now()),
+        evidence: "Is being started again with its conversation",
+      };
     if (live)
       return live.state ?? { value: "starting", source: "process", since: rfc3339(live.startedAt), evidence: "Started; no output yet" };
     if (row.run_count === 0) return undefined;
@@ -116,72 +135,19 @@ export class TaskSessions {
 
   // ------------------------------------------------------------ starting
 
-  /** Reserves the task for a start; a second start is refused until it is released or lives (SESSION-16). */
-  reserve(row: TaskRow): Live {
-    if (this.live.has(row.id)) throw new ArgusError("BUSY", `The agent of task ${row.id} is running already.`);
-    const live: Live = {
-      taskId: row.id,
-      run: row.run_count + 1,
-      id: `${row.id}.${row.run_count + 1}`,
-      pid: 0,
-      starting: true,
-      startedAt: this.#parts.clock.now(),
-      initialCols: 0,
-      info: null,
-      confirmedAt: this.#parts.clock.now(),
-      state: null,
-      wasActive: false,
-      question: null,
-      questionAt: -1,
-      claim: null,
-      driftSince: null,
-      paused: false,
-      viewers: 0,
-      stopRequested: false,
-      pendingRestart: false,
-    };
+  /** Reserves the task for a start; a second start is refused until it is released or lives (SESSION-16). `after` is an ended run that this one continues. */
+  reserve(row: Pick<TaskRow, "id" | "run_count">, after?: Live): Live {
+    const present = this.live.get(row.id);
+    if (present && present !== after) throw new ArgusError("BUSY", `The agent of task ${row.id} is running already.`);
+    const live = newLive(row, this.#parts.clock.now());
     this.live.set(row.id, live);
+    present?.settled.resolve();
     return live;
   }
 
   release(live: Live): void {
     if (this.live.get(live.taskId) === live) this.live.delete(live.taskId);
-  }
-
-  /** Run row and status in one step, before the process exists: a crash in between leaves an open run, which the next start closes honestly. */
-  async openRun(
-    row: TaskRow,
-    live: Live,
-    more: { token: string; cols: number; rows: number; resumed: boolean; baseOffset: number; sessionId: string | null; sandboxed: boolean },
-  ): Promise<TaskRow> {
-    live.initialCols = more.cols;
-    return this.#parts.events.change(async (tx, emit) => {
-      await tx
-        .insertInto("runs")
-        .values({
-          task_id: row.id,
-          number: live.run,
-          started_at: live.startedAt,
-          ended_at: null,
-          end_reason: null,
-          exit_code: null,
-          exit_signal: null,
-          stop_requested: 0,
-          pid: null,
-          base_offset: more.baseOffset,
-          cols: more.cols,
-          rows: more.rows,
-          resumed: Number(more.resumed),
-          token_hash: hashToken(more.token),
-        })
-        .execute();
-      return this.#parts.tasks.moveStatus(tx, emit, row.id, "in_progress", {
-        run_count: live.run,
-        session_id: more.sessionId,
-        sandboxed: Number(more.sandboxed),
-        attention: 0,
-      });
-    });
+    live.settled.resolve();
   }
 
   /** The process lives. */
@@ -189,54 +155,39 @@ export class TaskSessions {
     live.pid = pid;
     live.starting = false;
     live.confirmedAt = this.#parts.clock.now();
-    await this.#parts.events.change(async (tx, emit) => {
-      await tx.updateTable("runs").set({ pid }).where("task_id", "=", live.taskId).where("number", "=", live.run).execute();
-      emit("session.started", String(live.taskId), { pid, resume: resumed, run: live.run });
-    });
-  }
-
-  /** A start that failed: the run never was (TASK-20). */
-  async undoRun(row: TaskRow, live: Live): Promise<void> {
-    await this.#parts.events.change(async (tx, emit) => {
-      await tx.deleteFrom("runs").where("task_id", "=", row.id).where("number", "=", live.run).execute();
-      await this.#parts.tasks.moveStatus(tx, emit, row.id, "pending", {
-        run_count: row.run_count,
-        started_at: null,
-        session_id: row.session_id,
-      });
-    });
+    live.settled.resolve();
+    await this.runs.alive(live, pid, resumed);
   }
 
   // ------------------------------------------------------------ ending
 
   /** Ends the agent: TERM to the group, KILL after 5 s, and waits until the record is stored. True when there was one to end. */
   async end(row: TaskRow, { graceMs = 5000 }: { graceMs?: number } = {}): Promise<boolean> {
-    const live = this.live.get(row.id);
+    let live = this.live.get(row.id);
+    while (live?.starting) {
+      await live.settled.promise;
+      live = this.live.get(row.id);
+    }
     if (!live) return false;
     live.stopRequested = true;
-    await this.#parts.store.db
-      .updateTable("runs")
-      .set({ stop_requested: 1 })
-      .where("task_id", "=", row.id)
-      .where("number", "=", live.run)
-      .execute();
-    const ended = new Promise<void>((resolve) => {
-      const done = this.onEnded((taskId) => {
-        if (taskId !== row.id) return;
-        done();
-        resolve();
+    await this.runs.stopRequested(live);
+    if (this.live.get(row.id) !== live || live.starting) return true;
+    const { promise: ended, resolve } = Promise.withResolvers<void>();
+    const { run } = live;
+    const forget = this.onEnded((taskId, exit) => {
+      if (taskId === row.id && exit.run === run) resolve();
+    });
+    try {
+      // A stopped process would not hear the request.
+      if (live.paused) await this.#parts.node.sessions.signal(live.id, "SIGCONT");
+      await this.#parts.node.sessions.signal(live.id, "SIGTERM", { killAfterMs: graceMs }).catch((thrown: unknown) => {
+        // Ended by itself meanwhile: its exit notice is on the way.
+        if (!(thrown instanceof ArgusError && thrown.code === "NOT_FOUND")) throw thrown;
       });
-      if (this.live.get(row.id) !== live) {
-        done();
-        resolve();
-      }
-    });
-    await this.#parts.node.sessions.signal(live.id, "SIGTERM", { killAfterMs: graceMs }).catch((thrown: unknown) => {
-      // Ended by itself meanwhile: its exit notice is on the way.
-      if (!(thrown instanceof ArgusError && thrown.code === "NOT_FOUND") && !/no such session|unknown session/i.test(String(thrown)))
-        throw thrown;
-    });
-    await ended;
+      await ended;
+    } finally {
+      forget();
+    }
     return true;
   }
 
@@ -250,15 +201,10 @@ export class TaskSessions {
   }
 
   async #record(id: string, exit: ExitRecord, offset?: number): Promise<void> {
-    const { store, node, tasks } = this.#parts;
+    const { node } = this.#parts;
     const [taskId, number] = id.split(".").map(Number) as [number, number];
-    const run = await store.db.selectFrom("runs").selectAll().where("task_id", "=", taskId).where("number", "=", number).executeTakeFirst();
-    if (!run) {
-      await node.sessions.collect(id); // the task was destroyed, or the start was undone
-      this.#gone(taskId, number, false);
-      return;
-    }
-    if (run.ended_at === null) {
+    const run = await this.runs.find(taskId, number);
+    if (run && run.ended_at === null) {
       const total = offset ?? (await this.#totalOf(id, taskId));
       await this.#close(run, {
         reason: run.stop_requested || exit.stopped ? "stopped" : "exited",
@@ -267,12 +213,8 @@ export class TaskSessions {
         at: exit.at,
         total,
       });
-    }
+    } else if (this.live.get(taskId)?.run === number) this.#gone(taskId, { run: number, total: 0, pendingRestart: false }); // destroyed, or its start was undone
     await node.sessions.collect(id).catch(() => {});
-    const live = this.live.get(taskId);
-    this.#gone(taskId, number, live?.run === number && live.pendingRestart);
-    const row = await tasks.byId(String(taskId)).catch(() => null);
-    if (row) await this.#captureId(row, run);
   }
 
   async #totalOf(id: string, taskId: number): Promise<number> {
@@ -280,54 +222,35 @@ export class TaskSessions {
     return info?.offset ?? (await this.#parts.node.sessions.readLog(this.#parts.logOf(taskId), 0, 0)).total;
   }
 
-  async #close(
-    run: RunRow,
-    end: {
-      reason: "exited" | "stopped" | "aborted-by-restart" | "lost";
-      code: number | null;
-      signal: string | null;
-      at: number;
-      total?: number;
-    },
-  ): Promise<void> {
-    const live = this.live.get(Number(run.task_id));
-    const pendingRestart = live?.run === run.number && live.pendingRestart;
-    await this.#parts.events.change(async (tx, emit) => {
-      await tx
-        .updateTable("runs")
-        .set({ ended_at: end.at, end_reason: end.reason, exit_code: end.code, exit_signal: end.signal })
-        .where("id", "=", run.id)
-        .execute();
-      const to: TaskStatus = statusAfter({ reason: end.reason, code: end.code });
-      const row = await tx.selectFrom("tasks").select(["status", "run_count"]).where("id", "=", Number(run.task_id)).executeTakeFirst();
-      // Whoever set another status while the agent ran meant it; a planned restart is no end at all.
-      const moves = row?.status === "in_progress" && row.run_count === run.number && !pendingRestart;
-      await tx
-        .updateTable("tasks")
-        .set({ ...(end.total !== undefined && { output_total: end.total }), ...(moves && { attention: 1 }) })
-        .where("id", "=", Number(run.task_id))
-        .execute();
-      emit("session.exited", String(run.task_id), {
-        stopped: end.reason === "stopped",
-        error: describeEnd(end),
-        pending_restart: pendingRestart,
-      });
-      if (moves) await this.#parts.tasks.moveStatus(tx, emit, Number(run.task_id), to);
-    });
-  }
-
-  #gone(taskId: number, number: number, pendingRestart: boolean): void {
+  /** The conversation first: whoever hears of the end may resume at once, and must find the newest id. */
+  async #close(run: RunRow, end: Omit<RunEnd, "pendingRestart">): Promise<void> {
+    const taskId = Number(run.task_id);
+    await this.#captureId(taskId, run);
     const live = this.live.get(taskId);
-    if (live?.run === number) this.live.delete(taskId);
-    for (const listener of [...this.#ended]) listener(taskId, { pendingRestart });
+    const pendingRestart = live?.run === run.number && live.pendingRestart;
+    await this.runs.close(run, { ...end, pendingRestart });
+    this.#gone(taskId, { run: run.number, total: end.total, pendingRestart });
   }
 
-  async #captureId(row: TaskRow, run: RunRow): Promise<void> {
+  #gone(taskId: number, end: Ended): void {
+    const live = this.live.get(taskId);
+    if (live?.run === end.run) {
+      if (end.pendingRestart) {
+        // Stays as the placeholder of the run that follows, so that nobody starts another one in between.
+        live.starting = true;
+        live.settled = Promise.withResolvers();
+      } else this.release(live);
+    }
+    for (const listener of [...this.#ended]) listener(taskId, end);
+  }
+
+  async #captureId(taskId: number, run: RunRow): Promise<void> {
     try {
+      const row = await this.#parts.tasks.byId(String(taskId));
       const id = await this.#parts.capture(row, run);
       if (id && id !== row.session_id) await this.#parts.tasks.set(row.id, { session_id: id });
     } catch (err) {
-      this.#parts.log.warn({ err, task: row.id }, "conversation id not captured; the old one stays");
+      this.#parts.log.warn({ err, task: taskId }, "conversation id not captured; the old one stays");
     }
   }
 
@@ -335,8 +258,8 @@ export class TaskSessions {
 
   /** Compares open runs with what the supervisor really holds. A supervisor that cannot be asked changes nothing (TASK-32). Returns the tasks whose run was interrupted, oldest first. */
   async reconcile(): Promise<TaskRow[]> {
-    const { store, node, tasks, clock } = this.#parts;
-    const open = await store.db.selectFrom("runs").selectAll().where("ended_at", "is", null).orderBy("started_at").execute();
+    const { node, tasks, clock } = this.#parts;
+    const open = await this.runs.open();
     const held = new Map((await node.sessions.list()).map((info) => [info.id, info]));
     const interrupted: TaskRow[] = [];
     for (const run of open) {
@@ -354,12 +277,8 @@ export class TaskSessions {
           at: clock.now(),
           total: (await node.sessions.readLog(this.#parts.logOf(Number(run.task_id)), 0, 0)).total,
         });
-        this.#gone(Number(run.task_id), run.number, false);
         const row = await tasks.byId(String(run.task_id)).catch(() => null);
-        if (row) {
-          await this.#captureId(row, run);
-          interrupted.push(await tasks.byId(String(run.task_id)));
-        }
+        if (row) interrupted.push(row);
       }
     }
     const known = new Set(open.map((run) => `${run.task_id}.${run.number}`));
@@ -379,16 +298,17 @@ export class TaskSessions {
     const taskId = Number(run.task_id);
     const known = this.live.get(taskId);
     if (known?.run === run.number) return;
-    const live = this.reserve({ id: taskId, run_count: run.number - 1 } as TaskRow);
+    const live = this.reserve({ id: taskId, run_count: run.number - 1 });
     Object.assign(live, {
       pid: info.pid,
       starting: false,
       startedAt: Number(run.started_at),
       initialCols: run.cols,
-      info,
-      confirmedAt: this.#parts.clock.now(),
       stopRequested: Boolean(run.stop_requested),
+      wasActive: false,
     });
+    confirm(live, info, this.#parts.clock);
+    live.settled.resolve();
   }
 
   // ------------------------------------------------------------ looking
@@ -403,13 +323,15 @@ export class TaskSessions {
     this.#lookout.claim(live, value, evidence);
   }
 
-  /** Somebody looks at the task now. Returns the end of looking. */
+  /** Somebody looks at the task now. Returns the end of looking, which may be called more than once. */
   async view(row: TaskRow): Promise<() => void> {
     const live = this.live.get(row.id);
     if (live) live.viewers++;
+    let looking = true;
     if (row.attention) await this.#parts.tasks.set(row.id, { attention: 0 });
     return () => {
-      if (live) live.viewers--;
+      if (live && looking) live.viewers--;
+      looking = false;
     };
   }
 
@@ -423,11 +345,4 @@ export class TaskSessions {
     }
     return { running, idle };
   }
-}
-
-function describeEnd(end: { reason: string; code: number | null; signal: string | null }): string | null {
-  if (end.reason === "aborted-by-restart") return "The session ended together with its supervisor";
-  if (end.signal) return `Ended by ${end.signal}`;
-  if (end.code !== null && end.code !== 0) return `Exit status ${end.code}`;
-  return null;
 }

@@ -16,6 +16,8 @@ type StreamItem = z.infer<typeof StreamItem>;
 
 /** Bytes handed over but not yet taken; above it the supervisor is not acknowledged and decides about this viewer by itself. */
 const QUEUE_BYTES = 512 * 1024;
+/** One item of what an ended session still owed a slow viewer. */
+const REST_BYTES = 64 * 1024;
 
 export const stream = operation({
   name: "session.stream",
@@ -34,12 +36,14 @@ export const stream = operation({
     return { id: String(item.offset), data: item.base64 };
   },
   positional: ["id"],
-}).generate(async ({ id, since, viewer }, { tasks, sessions, node }, { caller, signal }) => {
+}).generate(async ({ id, since, viewer }, { tasks, sessions, node, launcher }, { caller, signal }) => {
   const row = await tasks.find({ id }, caller);
   const live = sessions.find(row);
   const queue: StreamItem[] = [];
   let queued = 0;
   let wake: (() => void) | undefined;
+  /** Offset after the last byte of the run, once it has ended. */
+  let total = 0;
   const drained: (() => void)[] = [];
   const push = (item: StreamItem, size: number): void | Promise<void> => {
     queue.push(item);
@@ -49,7 +53,9 @@ export const stream = operation({
   };
   const unview = await sessions.view(row);
   const unended = sessions.onEnded((taskId, exit) => {
-    if (taskId === row.id) void push({ kind: "exit", pending_restart: exit.pendingRestart }, 0);
+    if (taskId !== row.id || exit.run !== live.run) return;
+    total = exit.total;
+    void push({ kind: "exit", pending_restart: exit.pendingRestart }, 0);
   });
   const watch = await node.sessions
     .watch(
@@ -88,6 +94,7 @@ export const stream = operation({
   return items();
 
   async function* items(): AsyncGenerator<StreamItem> {
+    let at: number | null = since ?? null;
     try {
       while (!signal.aborted) {
         const item = queue.shift();
@@ -100,8 +107,19 @@ export const stream = operation({
           });
           continue;
         }
+        if (item.kind === "exit") {
+          // The supervisor forgot the session while this viewer was behind: the rest is in the log.
+          for (let from: number = at ?? total; from < total; ) {
+            const { bytes } = await node.sessions.readLog(launcher.logOf(row.id), from, Math.min(total - from, REST_BYTES));
+            if (bytes.length === 0) break;
+            from += bytes.length;
+            yield { kind: "bytes", offset: from, base64: bytes.toString("base64") };
+          }
+          yield item;
+          return;
+        }
+        if (item.kind !== "clipboard") at = item.offset;
         yield item;
-        if (item.kind === "exit") return;
       }
     } finally {
       signal.removeEventListener("abort", end);
@@ -208,6 +226,7 @@ export const attach = operation({
 }).run(async ({ id }, { tasks, sessions, paths }, { caller }) => {
   const row = await tasks.find({ id }, caller);
   const live = sessions.find(row);
-  await (await sessions.view(row))();
+  const looked = await sessions.view(row);
+  looked();
   return { session: live.id, socket: paths.supervisorSocket, name: row.name };
 });
