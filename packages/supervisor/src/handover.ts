@@ -61,9 +61,13 @@ export async function handOver(options: HandoverOptions): Promise<never> {
     process.execve(options.command[0] as string, options.command, { ...environment(), [HANDOVER_VARIABLE]: paths.handover });
   } catch (error) {
     for (const fd of kept) setInherited(fd, false);
-    rmSync(paths.handover, { force: true });
     supervisor.frozen = false;
     for (const session of sessions) session.thaw();
+    try {
+      rmSync(paths.handover, { force: true });
+    } catch {
+      // What cannot be removed is why it failed; the error thrown says so.
+    }
     throw error instanceof SupervisorError
       ? error
       : new SupervisorError("UNAVAILABLE", `The handover failed and the supervisor runs on: ${(error as Error).message}`);

@@ -83,6 +83,13 @@ export class SessionLog {
     if (!this.#writing) this.#fd = null;
   }
 
+  /** For tests: writes to another descriptor and returns the present one. */
+  swapDescriptor(fd: number | null): number | null {
+    const present = this.#fd;
+    this.#fd = fd;
+    return present;
+  }
+
   #open(): boolean {
     try {
       mkdirSync(dirname(this.path), { recursive: true, mode: 0o700 });
@@ -93,8 +100,8 @@ export class SessionLog {
       const { ino, size } = fstatSync(fd);
       const index = readIndex(this.path);
       const known = index.segments.find((segment) => segment.inode === ino)?.base ?? (index.segments.length || !size ? null : 0);
-      if (known === null || known > start) {
-        // A log of something else, or none: offsets would be wrong, so it begins here.
+      if (known === null || known > start || (size === 0 && known !== start)) {
+        // A log of something else, or none (whose inode number may be that of the one removed): it begins here.
         ftruncateSync(fd, 0);
         rmSync(olderOf(this.path), { force: true });
         this.#base = start;
