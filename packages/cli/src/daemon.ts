@@ -1,4 +1,4 @@
-/** `argus daemon start|stop|restart|status`. */
+/** `argus daemon start|stop|restart|status|install|uninstall`. */
 import { spawn } from "node:child_process";
 import fs from "node:fs";
 import os from "node:os";
@@ -6,6 +6,7 @@ import path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { CallError, SocketClient } from "@argus/client/socket";
+import { buildOf } from "@argus/protocol/build";
 import { UsageError } from "./flags.ts";
 import type { Globals } from "./globals.ts";
 import { argusHome, daemonSocket } from "./home.ts";
@@ -14,11 +15,16 @@ const POLL_MS = 50; // LIFECYCLE-07
 /** A cold start on a busy machine takes longer than the usual second; while the process lives it is waited for. */
 const START_LIMIT_MS = 20_000;
 const STOP_LIMIT_MS = 7000; // the daemon allows itself 5 s
+/** Of a socket's path with its end mark (SUPERVISOR-14). */
 const LONGEST_SOCKET_PATH = process.platform === "darwin" ? 104 : 108;
+const MAIN = fileURLToPath(import.meta.resolve("@argus/daemon/main"));
+const RUNTIME_FLAGS = ["--disable-warning=ExperimentalWarning"];
 
 interface Info {
   pid: number;
   version: string;
+  build: string;
+  root: string;
   uptime_seconds: number;
   home: string;
   web: string | null;
@@ -28,41 +34,72 @@ interface Info {
 }
 
 export async function run(args: string[], globals: Globals): Promise<number> {
-  switch (args[0]) {
+  const [verb = "status", ...rest] = args;
+  if (rest.length > 0) throw new UsageError(`argus daemon ${verb} takes no word ${JSON.stringify(rest[0])}.`);
+  switch (verb) {
     case "start":
       return show(await startDaemon(), globals);
-    case "stop":
-      process.stdout.write((await stopDaemon()) ? "The daemon has stopped. Agents go on.\n" : "No daemon was running.\n");
-      return 0;
+    case "stop": {
+      const stopped = await stopDaemon();
+      return say(globals, { stopped }, stopped ? "The daemon has stopped. Agents go on." : "No daemon was running.");
+    }
     case "restart":
       await stopDaemon();
       return show(await startDaemon(), globals);
-    case "status":
-    case undefined: {
+    case "status": {
       const info = await daemonInfo();
       if (info) return show(info, globals);
-      process.stdout.write(globals.json ? '{"running":false}\n' : "No daemon is running.\n");
+      say(globals, { running: false }, "No daemon is running. Start it with: argus daemon start");
       return 1;
     }
+    case "run":
+      // For a service manager: this very process becomes the daemon.
+      fs.mkdirSync(argusHome(), { recursive: true, mode: 0o700 });
+      process.execve?.(process.execPath, [process.execPath, ...RUNTIME_FLAGS, MAIN, "--home", argusHome()]);
+      throw new Error("This runtime cannot replace its own process.");
+    case "install": {
+      const lines = await (await import("./service.ts")).install();
+      return say(globals, { installed: true }, lines.join("\n"));
+    }
+    case "uninstall": {
+      const lines = await (await import("./service.ts")).uninstall();
+      return say(globals, { installed: false }, lines.join("\n"));
+    }
     default:
-      throw new UsageError(`argus daemon takes start, stop, restart or status, not ${JSON.stringify(args[0])}.`);
+      throw new UsageError(`argus daemon takes start, stop, restart, status, install or uninstall, not ${JSON.stringify(verb)}.`);
   }
 }
 
-function show(info: Info, globals: Globals): number {
-  if (globals.json) process.stdout.write(`${JSON.stringify({ running: true, ...info }, null, 2)}\n`);
+function say(globals: Globals, value: object, text: string): number {
+  process.stdout.write(globals.json ? `${JSON.stringify(value)}\n` : `${text}\n`);
+  return 0;
+}
+
+async function show(info: Info, globals: Globals): Promise<number> {
+  const { describeService, serviceState } = await import("./service.ts");
+  const service = await serviceState();
+  if (globals.json) process.stdout.write(`${JSON.stringify({ running: true, ...info, service }, null, 2)}\n`);
   else
     process.stdout.write(
       [
-        `daemon      running, pid ${info.pid}, version ${info.version}, up ${info.uptime_seconds} s`,
+        `daemon      running, pid ${info.pid}, version ${info.version}, build ${info.build}, up ${info.uptime_seconds} s`,
+        ...(isOther(info)
+          ? ["            it runs another build than this command; `argus daemon restart` takes this one, agents go on"]
+          : []),
         `web, REST   ${info.rest.length > 0 ? info.rest.join(", ") : "off (api.enabled is false)"}`,
         `MCP         ${info.mcp ?? "not listening"}`,
         `supervisor  ${info.supervisor.state}${info.supervisor.pid ? `, pid ${info.supervisor.pid}, protocol ${info.supervisor.protocol}` : ""}`,
+        `service     ${describeService(service)}`,
         `home        ${info.home}`,
         "",
       ].join("\n"),
     );
   return 0;
+}
+
+/** True when the daemon's program is not the one this command belongs to (LIFECYCLE-11). */
+export function isOther(info: { build: string }): boolean {
+  return info.build !== buildOf(path.resolve(import.meta.dirname, "..", "..", ".."));
 }
 
 /** What the running daemon says of itself, or null. */
@@ -84,19 +121,21 @@ export async function startDaemon(): Promise<Info> {
   if (running) return running;
   const home = argusHome();
   const socket = daemonSocket(home);
-  if (Buffer.byteLength(socket) >= LONGEST_SOCKET_PATH)
+  const bytes = Buffer.byteLength(path.join(home, "supervisor.sock")) + 1;
+  if (bytes > LONGEST_SOCKET_PATH)
     throw new UsageError(
-      `The socket path ${socket} has ${Buffer.byteLength(socket)} bytes; this system allows ${LONGEST_SOCKET_PATH - 1}. Choose a shorter ARGUS_HOME.`,
+      `The socket path ${socket} is too long: with its neighbour supervisor.sock it takes ${bytes} bytes, and this system allows ${LONGEST_SOCKET_PATH}. Choose a shorter ARGUS_HOME.`,
     );
   fs.mkdirSync(home, { recursive: true, mode: 0o700 });
   if (!hasGit()) throw new CallError({ error: "git is not on PATH. Install git, then start again.", code: "UNAVAILABLE" });
   const errors = path.join(home, "daemon.stderr");
   const sink = fs.openSync(errors, "w", 0o600);
-  const child = spawn(
-    process.execPath,
-    ["--disable-warning=ExperimentalWarning", fileURLToPath(import.meta.resolve("@argus/daemon/main")), "--home", home],
-    { detached: true, stdio: ["ignore", sink, sink], cwd: os.homedir(), env: process.env },
-  );
+  const child = spawn(process.execPath, [...RUNTIME_FLAGS, MAIN, "--home", home], {
+    detached: true,
+    stdio: ["ignore", sink, sink],
+    cwd: os.homedir(),
+    env: process.env,
+  });
   fs.closeSync(sink);
   let gone = false;
   child.once("exit", () => {

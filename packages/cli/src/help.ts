@@ -8,7 +8,7 @@ const OWN = `Argus runs AI agents side by side, each in its own git worktree and
   argus demo                     a sample repository and three tasks
   argus attach <id>              an agent's terminal, here; Ctrl-Q leaves it
   argus login                    a link that logs a browser or phone in
-  argus daemon start|stop|restart|status
+  argus daemon start|stop|restart|status|install|uninstall
   argus session-supervisor start|stop|status|upgrade
   argus doctor                   checks itself
   argus help <command>           what a command takes

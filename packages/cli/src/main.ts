@@ -12,7 +12,7 @@ const WORDS: Record<string, () => Promise<{ run(args: string[], globals: ReturnT
   help: () => import("./help.ts"),
 };
 /** Words that are also the first word of operations: `argus daemon info` is one, `argus daemon start` is not. */
-const OWN_VERBS: Record<string, Set<string>> = { daemon: new Set(["start", "stop", "restart", "status", "install", "uninstall"]) };
+const OWN_VERBS: Record<string, Set<string>> = { daemon: new Set(["start", "stop", "restart", "status", "run", "install", "uninstall"]) };
 
 const globals = parseGlobals(process.argv.slice(2));
 const [first = "", second = ""] = globals.args;

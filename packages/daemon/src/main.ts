@@ -3,13 +3,19 @@ import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
-import { holdLock } from "@argus/supervisor/client";
+import { checkSocketPath, holdLock, supervisorPaths } from "@argus/supervisor/client";
 import { startSystem } from "./system.ts";
 
 const STOP_LIMIT_MS = 5000; // LIFECYCLE-09
 
 const { values } = parseArgs({ options: { home: { type: "string" } } });
 const home = path.resolve(values.home ?? process.env.ARGUS_HOME ?? path.join(os.homedir(), ".argus"));
+try {
+  checkSocketPath(supervisorPaths(home).socket);
+} catch (thrown) {
+  process.stderr.write(`${(thrown as Error).message}\n`);
+  process.exit(2);
+}
 fs.mkdirSync(home, { recursive: true, mode: 0o700 });
 // A folder that is deleted later must not be pinned or become our undoing (SUPERVISOR-13).
 process.chdir(os.homedir());

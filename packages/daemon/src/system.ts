@@ -2,6 +2,7 @@
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
+import { buildOf } from "@argus/protocol/build";
 import { localNode, type Node } from "@argus/runner";
 import { startSupervisor } from "@argus/supervisor/client";
 import { Approvals } from "./features/approval/index.ts";
@@ -57,6 +58,9 @@ export interface System extends AsyncDisposable {
 }
 
 const VERSION = "0.1.0";
+const ROOT = path.resolve(import.meta.dirname, "..", "..", "..");
+/** Of the files as they were when this process loaded them. */
+const BUILD = buildOf(ROOT);
 /** How often a missing supervisor is looked for. It is only ever started when none answers, never restarted: that would hang up every agent. */
 const REVIVE_MS = 2000;
 const CAPTURE_SLACK_MS = 5000;
@@ -165,7 +169,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
     destroyed: (taskId: number) => void approvals.cancelOf(taskId).catch((err) => log.warn({ err }, "approvals not cancelled")),
     paths,
     addresses: () => listeners.addresses(),
-    build: { version: VERSION, startedAt: Date.now() },
+    build: { version: VERSION, name: BUILD, root: ROOT, startedAt: Date.now() },
   } satisfies Services);
 
   sessions.onEnded((taskId, { pendingRestart }) => {

@@ -10,7 +10,7 @@ export type * from "./contract.ts";
 export { SupervisorError, type SupervisorErrorCode } from "./errors.ts";
 export { holdLock, type Lock } from "./lock.ts";
 export { type LogPart, readLog, removeLog } from "./logfile.ts";
-export { supervisorPaths } from "./paths.ts";
+export { checkSocketPath, supervisorPaths } from "./paths.ts";
 export { type StartOptions, startSupervisor } from "./start.ts";
 
 /** Above the 2 s in which a busy machine answers, and short enough that a stuck call does not freeze a face. */

@@ -12,7 +12,8 @@ declare module "../../kernel/operation.ts" {
     paths: { home: string; worktrees: string; supervisorSocket: string; socket: string };
     /** Where the surfaces listen now; null while they do not. */
     addresses: () => { web: string | null; rest: string[]; mcp: string | null };
-    build: { version: string; startedAt: number };
+    /** `root` is the clone it runs from. */
+    build: { version: string; name: string; root: string; startedAt: number };
   }
 }
 
@@ -49,6 +50,8 @@ const daemon = operation({
   output: z.object({
     pid: z.number(),
     version: z.string(),
+    build: z.string(),
+    root: z.string(),
     uptime_seconds: z.number(),
     home: z.string(),
     web: z.string().nullable(),
@@ -63,6 +66,8 @@ const daemon = operation({
   return {
     pid: process.pid,
     version: build.version,
+    build: build.name,
+    root: build.root,
     uptime_seconds: Math.round((Date.now() - build.startedAt) / 1000),
     home: paths.home,
     ...addresses(),
