@@ -15,6 +15,11 @@ const PIECE_BYTES = 64 * 1024;
 const FLOOD_BYTES = 96 * 1024;
 const QUIET_MS = 40;
 
+/** A query begins with one of these; after one, the rest of it is expected for so long. */
+const ESCAPE = 0x1b;
+const ENQUIRY = 0x05;
+const PROMPT_MS = 100;
+
 /** Bytes kept in memory for the model; what is older is read from the log when its turn comes. */
 export const MODEL_MEMORY_BYTES = 4 * 1024 * 1024;
 
@@ -108,6 +113,7 @@ export class Model {
   #timer: NodeJS.Timeout | null = null;
   #windowStart = 0;
   #windowBytes = 0;
+  #promptUntil = 0;
   #closed = false;
 
   constructor(options: ModelOptions) {
@@ -139,15 +145,17 @@ export class Model {
     return this.backlog > Math.max(onDisk, MODEL_MEMORY_BYTES);
   }
 
-  /** Says that the ring has grown by `bytes`. */
-  note(bytes: number): void {
-    const now = performance.now();
+  /** Says that the ring has grown by these bytes. */
+  note(bytes: Uint8Array, now: number): void {
     if (now - this.#windowStart > QUIET_MS) {
       this.#windowStart = now;
       this.#windowBytes = 0;
     }
-    this.#windowBytes += bytes;
-    if (this.#windowBytes <= FLOOD_BYTES || this.#waiting.size || this.full) this.#feed();
+    this.#windowBytes += bytes.length;
+    // Text alone asks nothing; waking the thread for each echoed key would cost the next key more than the model gains.
+    if (bytes.includes(ESCAPE) || bytes.includes(ENQUIRY)) this.#promptUntil = now + PROMPT_MS;
+    const prompt = now < this.#promptUntil && this.#windowBytes <= FLOOD_BYTES;
+    if (prompt || this.#waiting.size || this.full) this.#feed();
     else this.#wait(QUIET_MS);
   }
 

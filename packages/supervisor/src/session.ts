@@ -262,7 +262,7 @@ export class Session {
     // Viewers first: an echoed key is on its way before anything else is done with it.
     for (const viewer of this.viewers) viewer.note(bytes.length, now);
     this.#log?.note();
-    this.#model.note(bytes.length);
+    this.#model.note(bytes, now);
     this.#settle();
     this.#pace(now);
   }

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { setImmediate as breathe } from "node:timers/promises";
 import { readLog } from "../src/client.ts";
 import { SessionLog } from "../src/log.ts";
 import { readLogSync } from "../src/logfile.ts";
@@ -69,6 +70,7 @@ test("SESSION-36: readers never meet a wrong byte while the log rotates under th
   for (let i = 0; i < 150; i++) {
     one.write(5_000);
     do {
+      await breathe();
       const read = await readLog(path, Math.max(0, one.ring.head - 20_000), 1e6);
       if (read.bytes.length) reads++;
       assert.ok(read.bytes.equals(expected(read.offset, read.bytes.length)), `at ${read.offset}`);
