@@ -169,6 +169,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
     destroyed: (taskId: number) => void approvals.cancelOf(taskId).catch((err) => log.warn({ err }, "approvals not cancelled")),
     paths,
     addresses: () => listeners.addresses(),
+    wantedPorts: () => listeners.wanted(),
     build: { version: VERSION, name: BUILD, root: ROOT, startedAt: Date.now() },
   } satisfies Services);
 

@@ -8,6 +8,7 @@ import { Watching } from "./watching.ts";
 
 export type * from "./contract.ts";
 export { SupervisorError, type SupervisorErrorCode } from "./errors.ts";
+export { PROTOCOL } from "./frames.ts";
 export { holdLock, type Lock } from "./lock.ts";
 export { type LogPart, readLog, removeLog } from "./logfile.ts";
 export { checkSocketPath, supervisorPaths } from "./paths.ts";

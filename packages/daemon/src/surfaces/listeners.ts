@@ -64,6 +64,15 @@ export class Listeners implements AsyncDisposable {
     return { web: rest[0] ?? null, rest, mcp: this.#mcp ? `http://${LOOPBACK}:${this.#mcp.port}/mcp` : null };
   }
 
+  /** Ports as asked for; 0 lets the system choose. */
+  wanted(): { rest: number; mcp: number } {
+    const { config, env } = this.#parts;
+    return {
+      rest: portFrom(env.ARGUS_API_PORT) ?? config.int("api.http_port"),
+      mcp: portFrom(env.ARGUS_MCP_PORT) ?? config.int("kb.http_port"),
+    };
+  }
+
   /** Brings the REST listeners in line with settings and network. */
   adjust(): Promise<void> {
     this.#adjusting = this.#adjusting.catch(() => {}).then(() => this.#adjust());
@@ -73,7 +82,7 @@ export class Listeners implements AsyncDisposable {
   #enabled(): boolean {
     const { value, layer } = this.#parts.config.lookup("api.enabled");
     // Naming the port in the environment is asking for it, unless somebody said otherwise.
-    return layer === "default" ? this.#parts.env.ARGUS_API_PORT !== undefined : (value as boolean);
+    return layer === "default" ? portFrom(this.#parts.env.ARGUS_API_PORT) !== undefined : (value as boolean);
   }
 
   async #adjust(): Promise<void> {
@@ -89,7 +98,7 @@ export class Listeners implements AsyncDisposable {
     }
     for (const address of wanted) {
       if (this.#rest.has(address)) continue;
-      const first = this.#restPort ?? portFrom(this.#parts.env.ARGUS_API_PORT) ?? this.#parts.config.int("api.http_port");
+      const first = this.#restPort ?? this.wanted().rest;
       const opened = await this.#open(address, first, this.#restPort === null ? MORE_PORTS : 0, this.#restFetch());
       if (!opened) {
         this.#parts.log.warn({ address, port: first }, "no free port for REST");
@@ -120,14 +129,14 @@ export class Listeners implements AsyncDisposable {
   }
 
   async #startMcp(): Promise<void> {
-    const { gate, registry, tokens, config, env, log } = this.#parts;
+    const { gate, registry, tokens, config, log } = this.#parts;
     const surface = mcpSurface({
       gate,
       registry,
       authenticate: (token) => tokens.authenticate(token, "mcp"),
       requireToken: () => config.bool("mcp.require_token"),
     });
-    const configured = portFrom(env.ARGUS_MCP_PORT) ?? config.int("kb.http_port");
+    const configured = this.wanted().mcp;
     const before = this.#remembered().mcp;
     const agentsRun = fs.existsSync(path.join(this.#parts.home, "supervisor.sock"));
     // The same port as the last daemon, when its agents may still hold the address.

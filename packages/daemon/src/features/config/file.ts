@@ -106,9 +106,12 @@ function sortMap(section: "backends" | "projects" | "harnesses", content: Table,
     if (section === "harnesses") continue;
     const known = section === "backends" ? BACKEND_KEYS : PROJECT_KEYS;
     for (const [field, value] of Object.entries(entry)) {
-      if (!known.has(field)) layer.unknown.push(`${section}.${name}.${field}`);
-      else if (field === "sandbox" && isTable(value))
-        for (const inner of Object.keys(value)) if (!SANDBOX_KEYS.has(inner)) layer.unknown.push(`${section}.${name}.sandbox.${inner}`);
+      const dotted = `${section}.${name}.${field}`;
+      if (!known.has(field)) layer.unknown.push(dotted);
+      else if (field !== "sandbox") {
+        if (typeof value !== "string") layer.wrong.push(`${dotted} must be a string, found ${JSON.stringify(value)}; it is taken as empty`);
+      } else if (!isTable(value)) layer.wrong.push(`${dotted} must be a table`);
+      else for (const inner of Object.keys(value)) if (!SANDBOX_KEYS.has(inner)) layer.unknown.push(`${dotted}.${inner}`);
     }
   }
 }

@@ -51,7 +51,7 @@ export const setSettings = operation({
   output: Settings,
   rest: { "PUT /api/settings": {} },
   example: { input: { defaults: { share_project: "demo" } } },
-}).run(async (input, { config, node, events }, { caller }) => {
+}).run(async (input, { backends, config, node, events }, { caller }) => {
   const values: Record<string, unknown> = {};
   const wrong: string[] = [];
   for (const [section, entries] of Object.entries(input as Record<string, Record<string, unknown> | undefined>))
@@ -61,6 +61,13 @@ export const setSettings = operation({
       const key = KEYS[dotted];
       if (!key || !SECTIONS[section]?.includes(name)) wrong.push(`${dotted} is not a setting`);
       else if (fit(key, value) === undefined) wrong.push(`${dotted} must be ${key.of ? `one of ${key.of.join(", ")}` : `a ${key.type}`}`);
+      else if (dotted === "defaults.backend" && !backends.all().some((one) => one.name === value))
+        wrong.push(
+          `defaults.backend must name a backend: ${backends
+            .all()
+            .map((one) => one.name)
+            .join(", ")}`,
+        );
       else values[dotted] = value;
     }
   if (input.sandbox !== undefined && caller.tier !== "admin")

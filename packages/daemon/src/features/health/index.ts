@@ -1,17 +1,18 @@
 /** Is everything well, and where does it run? */
-import fs from "node:fs";
-import path from "node:path";
 import { TASK_STATUSES } from "@argus/protocol";
 import { sql } from "kysely";
 import { z } from "zod";
 import { operation } from "../../kernel/operation.ts";
-import { nearestKey } from "../config/index.ts";
+import { Check, QUICK } from "./checks.ts";
+import { DEEP } from "./deep.ts";
 
 declare module "../../kernel/operation.ts" {
   interface Services {
     paths: { home: string; worktrees: string; supervisorSocket: string; socket: string };
     /** Where the surfaces listen now; null while they do not. */
     addresses: () => { web: string | null; rest: string[]; mcp: string | null };
+    /** Where they were asked to listen; 0 lets the system choose. */
+    wantedPorts: () => { rest: number; mcp: number };
     /** `root` is the clone it runs from. */
     build: { version: string; name: string; root: string; startedAt: number };
   }
@@ -76,84 +77,15 @@ const daemon = operation({
   };
 });
 
-const Check = z.object({ name: z.string(), status: z.enum(["pass", "warn", "fail"]), evidence: z.string() });
-type Check = z.infer<typeof Check>;
-
 const health = operation({
   name: "health",
-  summary: "Run the quick checks of Argus on itself",
+  summary: "Run the checks of Argus on itself",
   tier: "readonly",
-  input: z.object({}),
+  input: z.object({ deep: z.coerce.boolean().default(false).describe("Also what takes a while: disk, versions, worktrees, this machine") }),
   output: z.object({ checks: z.array(Check) }),
   rest: { "GET /api/health": {} },
-}).run(async (_input, { node, store, paths, config, addresses, backends, sessions, audit }) => {
-  const checks: Check[] = [];
-  const add = (name: string, state: Check["status"], evidence: string) => checks.push({ name, status: state, evidence });
-
-  const hello = node.sessions.hello();
-  if (node.sessions.state === "connected")
-    add("supervisor", "pass", `pid ${hello?.pid}, protocol ${hello?.protocol}, ${sessions.counts().running} sessions`);
-  else
-    add(
-      "supervisor",
-      "fail",
-      "It does not answer. Running agents are unverifiable until it does; `argus session-supervisor start` starts one.",
-    );
-
-  const answered = await sql`select 1`.execute(store.db).then(
-    () => null,
-    (thrown: unknown) => String(thrown),
-  );
-  add("database", answered === null ? "pass" : "fail", answered ?? store.kind);
-  const bad = await audit.verify();
-  add("audit chain", bad === null ? "pass" : "fail", bad === null ? "intact" : `row ${bad} does not fit the one before it`);
-
-  for (const [file, mode] of [
-    ["", 0o700],
-    ["api-token", 0o600],
-    ["data.sql", 0o600],
-    ["supervisor.sock", 0o600],
-    ["daemon.sock", 0o600],
-  ] as const) {
-    const full = path.join(paths.home, file);
-    if (!fs.existsSync(full)) continue;
-    const actual = fs.statSync(full).mode & 0o777;
-    add(
-      `mode of ${file || "home folder"}`,
-      actual === mode ? "pass" : "fail",
-      actual === mode ? mode.toString(8) : `${actual.toString(8)} instead of ${mode.toString(8)}: chmod ${mode.toString(8)} ${full}`,
-    );
-  }
-  const { broken, unknown } = config.fileLayer();
-  if (broken) add("config.toml", "fail", `It is ignored: ${broken}`);
-  else if (unknown.length > 0)
-    add("config.toml", "warn", unknown.map((name) => `${name} is unknown; did you mean ${nearestKey(name)}?`).join(" "));
-  else add("config.toml", "pass", fs.existsSync(config.file.path) ? "read" : "absent, which is fine");
-
-  const { rest, mcp } = addresses();
-  add(
-    "web",
-    rest.length > 0 ? "pass" : "warn",
-    rest.length > 0
-      ? rest.join(", ")
-      : "off: api.enabled is false. `npm start` or `argus settings set --api '{\"enabled\":true}'` turns it on.",
-  );
-  add("mcp", mcp ? "pass" : "fail", mcp ?? "No free port from kb.http_port on");
-  add(
-    "git",
-    (await node.processes.which("git")) ? "pass" : "fail",
-    (await node.processes.which("git")) ?? "git is not on PATH; install it",
-  );
-  const usable: string[] = [];
-  for (const backend of backends.all())
-    if (backend.name !== "shell" && backend.name !== "argus" && (await node.processes.which(backend.command.split(/\s+/)[0] ?? "")))
-      usable.push(backend.name);
-  add(
-    "agents",
-    usable.length > 0 ? "pass" : "warn",
-    usable.length > 0 ? usable.join(", ") : "No agent CLI is on PATH; the backends argus and shell work without one.",
-  );
-  return { checks };
-});
+}).run(async ({ deep }, services) => ({
+  checks: (await Promise.all([...QUICK, ...(deep ? DEEP : [])].map((check) => check(services)))).flat(),
+}));
 
 export const operations = [status, daemon, health];
