@@ -49,6 +49,7 @@ export async function handOver(options: HandoverOptions): Promise<never> {
   const kept: number[] = [];
   supervisor.frozen = true;
   try {
+    await supervisor.sweeper.saved();
     const frozen = await within(SETTLE_MS, Promise.all(sessions.map((session) => session.freeze())));
     write(
       paths.handover,

@@ -105,12 +105,13 @@ export class SessionLog {
         ftruncateSync(fd, 0);
         rmSync(olderOf(this.path), { force: true });
         this.#base = start;
-        writeIndex(this.path, { segments: [{ inode: ino, base: start }] });
+        if (start !== 0 || index.segments.length) writeIndex(this.path, { segments: [{ inode: ino, base: start }] });
       } else {
         this.#base = known;
         // More than the session's own account says is output that nobody has counted; offsets must stay right.
         if (known + size > start) ftruncateSync(fd, start - known);
-        if (!index.segments.length) writeIndex(this.path, { segments: [{ inode: ino, base: known }] });
+        // Without an index a log begins at 0, which is true of most.
+        if (!index.segments.length && known !== 0) writeIndex(this.path, { segments: [{ inode: ino, base: known }] });
       }
       this.#fd = fd;
       this.reliableFrom = Math.max(this.reliableFrom, start);

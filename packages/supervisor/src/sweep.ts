@@ -1,6 +1,7 @@
 /** Leaves no process behind: ends what is left of a session's process group and what else carries its mark, also after the supervisor itself was killed. */
 
-import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
+import { rename, writeFile } from "node:fs/promises";
 import { allProcesses, bootName, ownLine, processFact } from "./processes.ts";
 
 /** A session as the sweeper knows it. */
@@ -30,13 +31,15 @@ export class Sweeper {
   #owned = new Map<string, Owned>();
   #sweeping = new Map<string, { owned: Owned; killAt: number; termed: boolean; done: () => void; promise: Promise<void> }>();
   #running = false;
+  #unsaved = false;
+  #saving: Promise<void> | null = null;
 
   constructor(file: string, report: (message: string) => void) {
     this.#file = file;
     this.#report = report;
   }
 
-  /** Remembers a new session, on disk before anything can go wrong. */
+  /** Remembers a new session, on disk too. */
   add(id: string, pid: number, mark: string | null): void {
     this.#owned.set(id, { id, pid, started: processFact(pid)?.started ?? null, mark });
     this.#save();
@@ -157,13 +160,27 @@ export class Sweeper {
     return found;
   }
 
+  /** In the background and one at a time: a slow disk must not hold up another session's keys. */
   #save(): void {
-    try {
-      writeFileSync(`${this.#file}.new`, JSON.stringify({ boot: bootName(), sessions: [...this.#owned.values()] }), { mode: 0o600 });
-      renameSync(`${this.#file}.new`, this.#file);
-    } catch (error) {
-      this.#report(`The list of sessions ${this.#file} cannot be written: ${(error as Error).message}`);
-    }
+    this.#unsaved = true;
+    if (this.#saving) return;
+    this.#saving = (async () => {
+      while (this.#unsaved) {
+        this.#unsaved = false;
+        try {
+          await writeFile(`${this.#file}.new`, JSON.stringify({ boot: bootName(), sessions: [...this.#owned.values()] }), { mode: 0o600 });
+          await rename(`${this.#file}.new`, this.#file);
+        } catch (error) {
+          this.#report(`The list of sessions ${this.#file} cannot be written: ${(error as Error).message}`);
+        }
+      }
+      this.#saving = null;
+    })();
+  }
+
+  /** Resolves when the list on disk is the present one. */
+  async saved(): Promise<void> {
+    await this.#saving;
   }
 }
 
