@@ -20,7 +20,10 @@ const MAY: Record<string, string[]> = {
 /** Libraries the supervisor may load; it hires last. */
 const SUPERVISOR_LIBRARIES = ["@lydell/node-pty", "@xterm/headless", "@xterm/addon-serialize", "@xterm/addon-unicode11"];
 /** Values, not types, of the program are started by name only. */
-const STARTED_BY_NAME = { cli: ["@argus/daemon/main", "@argus/web/build"], daemon: ["@argus/agent/main"] } as Record<string, string[]>;
+const STARTED_BY_NAME = {
+  cli: ["@argus/daemon/main", "@argus/web/build"],
+  daemon: ["@argus/agent/main", "@argus/agent/pi-extension"],
+} as Record<string, string[]>;
 
 interface Import {
   file: string;

@@ -27,7 +27,7 @@ function cited(): Set<string> {
     if (file.includes("node_modules") || file.endsWith("spec-coverage.test.ts")) continue;
     for (const [, title = ""] of fs
       .readFileSync(path.join(root, file), "utf8")
-      .matchAll(/\b(?:test|it|t\.test|describe|rule)\(\s*["'`]([^"'`]*)/g))
+      .matchAll(/\b(?:test|it|t\.test|describe|rule|onBothStores)\(\s*["'`]([^"'`]*)/g))
       for (const id of title.match(ID) ?? []) found.add(id);
   }
   return found;

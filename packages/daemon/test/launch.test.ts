@@ -1,6 +1,7 @@
 /** How an agent is launched: argument lists and environment as plain functions. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
 import type { Backend } from "@argus/protocol";
 import { SEEDED } from "../src/features/backend/backends.ts";
 import { assemble, childEnvironment, type LaunchRequest } from "../src/features/backend/launch.ts";
@@ -24,6 +25,9 @@ function launch(backend: string | Backend, more: Partial<LaunchRequest> = {}) {
   });
 }
 
+/** pi has no MCP client of its own; ours comes as an extension. */
+const PI_EXTENSION = fileURLToPath(import.meta.resolve("@argus/agent/pi-extension"));
+
 test("SESSION-04: the launch of each seeded backend, fresh: command, permissions, model, MCP, session, prompt", () => {
   const argv = Object.fromEntries(SEEDED.map((backend) => [backend.name, launch(backend, { model: "m", mcp: MCP }).argv]));
   const codexMcp = [
@@ -46,7 +50,7 @@ test("SESSION-04: the launch of each seeded backend, fresh: command, permissions
       "do it",
     ],
     codex: ["codex", "--dangerously-bypass-approvals-and-sandbox", "--model", "m", ...codexMcp, "--no-daemon", "--", "do it"],
-    pi: ["pi", "--model", "m", "do it"],
+    pi: ["pi", "--model", "m", "--extension", PI_EXTENSION, "do it"],
     opencode: ["opencode", "--model", "m", "--prompt", "do it"],
     gemini: ["gemini", "--approval-mode", "yolo", "--model", "m", "--prompt-interactive", "do it"],
     argus: ["node", "agent.ts", "--model", "m", "--session-id", "fresh", "--", "do it"],

@@ -1,6 +1,14 @@
 /** MCP on port 7742: operations as tools, for agents of both protocol eras. */
 import { ArgusError, reaches, toArgusError } from "@argus/protocol";
-import { createMcpHandler, INVALID_PARAMS, METHOD_NOT_FOUND, ProtocolError, Server, type Tool } from "@modelcontextprotocol/server";
+import {
+  createMcpHandler,
+  INVALID_PARAMS,
+  type McpHttpHandler,
+  METHOD_NOT_FOUND,
+  ProtocolError,
+  Server,
+  type Tool,
+} from "@modelcontextprotocol/server";
 import type { Gate } from "../kernel/call.ts";
 import type { Caller } from "../kernel/caller.ts";
 import { mcpName, type Registry } from "../kernel/registry.ts";
@@ -56,7 +64,16 @@ export function mcpSurface(parts: McpParts): McpSurface {
     for (const stream of open)
       stream.enqueue(encode(`data: ${JSON.stringify({ jsonrpc: "2.0", method: "notifications/tools/list_changed" })}\n\n`));
   };
-  const unsubscribe = parts.registry.onChange(notify);
+  const callers = new WeakMap<Request, Caller>();
+  const handler = createMcpHandler(({ requestInfo }) => {
+    const caller = requestInfo && callers.get(requestInfo);
+    if (!caller) throw new Error("an MCP request lost its caller on the way");
+    return server(caller, parts, requestInfo.signal);
+  }, {});
+  const unsubscribe = parts.registry.onChange(() => {
+    notify();
+    handler.notify.toolsChanged();
+  });
 
   return {
     async fetch(request) {
@@ -74,13 +91,14 @@ export function mcpSurface(parts: McpParts): McpSurface {
       if (request.method === "GET") return eventStream(open);
       if (request.method !== "POST") return reply(new ArgusError("INVALID_INPUT", "The MCP endpoint takes POST, GET and DELETE."));
       try {
-        return await post(request, caller, parts);
+        return await post(request, caller, { handler, callers });
       } catch (thrown) {
         return reply(toArgusError(thrown));
       }
     },
     close() {
       unsubscribe();
+      void handler.close();
       for (const stream of open) stream.close();
       open.clear();
     },
@@ -95,23 +113,26 @@ async function identify(request: Request, parts: McpParts): Promise<Caller> {
   return { kind: "anonymous", id: "anonymous", tier: "write", surface: "mcp" };
 }
 
-async function post(request: Request, caller: Caller, parts: McpParts): Promise<Response> {
+/** One handler for all requests, because subscriptions of one are told of changes by another; who asks is looked up by request. */
+interface Serving {
+  handler: McpHttpHandler;
+  callers: WeakMap<Request, Caller>;
+}
+
+async function post(request: Request, caller: Caller, parts: Serving): Promise<Response> {
   const text = Buffer.from(await readBody(request, MAX_BODY_BYTES)).toString("utf8");
   const parsed = tolerant(text);
   const headers = new Headers(request.headers);
   headers.set("accept", "application/json, text/event-stream"); // clients that forget one of the two are answered all the same
   headers.set("content-type", "application/json");
   headers.delete("content-length");
-  const handler = createMcpHandler(() => server(caller, parts, request.signal), {});
-  const response = await handler.fetch(
-    new Request(request.url, {
-      method: "POST",
-      headers,
-      body: parsed === undefined ? text : JSON.stringify(parsed),
-      signal: request.signal,
-    }),
-  );
+  const body = parsed === undefined ? text : JSON.stringify(parsed);
+  const forwarded = new Request(request.url, { method: "POST", headers, body, signal: request.signal });
+  parts.callers.set(forwarded, caller);
+  const response = await parts.handler.fetch(forwarded);
   if (!response.headers.get("content-type")?.startsWith("text/event-stream")) return response;
+  // A subscription has no end: reading it to the end would hold back its first line for ever.
+  if ((parsed as { method?: unknown }).method === "subscriptions/listen") return response;
   // One message: a plain JSON reply is what every client reads.
   const messages = (await response.text())
     .split("\n")

@@ -1,4 +1,5 @@
 /** What Argus knows of each coding agent, as data; `[harnesses.<name>]` of config.toml adds or overrides one (SESSION-10). */
+import { fileURLToPath } from "node:url";
 import { isTable, type PERMISSION_MODES } from "../config/index.ts";
 
 export interface Harness {
@@ -77,7 +78,16 @@ const BUILT_IN: Harness[] = [
     env: { ARGUS_MCP_TOKEN: "{token}" },
     quietArgs: ["--no-daemon"],
   },
-  { ...PLAIN, program: "pi", resumeArgs: ["--session", "{id}"], promptSeparator: "", modelFlag: "--model", conversations: "pi" },
+  {
+    ...PLAIN,
+    program: "pi",
+    resumeArgs: ["--session", "{id}"],
+    promptSeparator: "",
+    modelFlag: "--model",
+    conversations: "pi",
+    // pi speaks no MCP of its own; the extension brings the tools of ARGUS_MCP_URL to it.
+    mcpArgs: ["--extension", fileURLToPath(import.meta.resolve("@argus/agent/pi-extension"))],
+  },
   { ...PLAIN, program: "opencode", resumeArgs: ["--session", "{id}"], modelFlag: "--model", conversations: "opencode" },
   { ...PLAIN, program: "gemini", modelFlag: "--model" },
   {

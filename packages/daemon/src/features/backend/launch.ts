@@ -94,8 +94,8 @@ export function assemble(request: LaunchRequest): Launch {
   };
 }
 
-/** Names a child must not inherit: the daemon's own port and tokens, and what npm and the launcher put there (SESSION-02). */
-const DROPPED = /^(PORT|NODE_ENV|NODE_OPTIONS|NODE_COMPILE_CACHE|INIT_CWD|npm_.*|ARGUS_.*)$/i;
+/** Names a child must not inherit: the daemon's own port and tokens (the built-in agent's settings are the user's), and what npm and the launcher put there (SESSION-02). */
+const DROPPED = /^(PORT|NODE_ENV|NODE_OPTIONS|NODE_COMPILE_CACHE|INIT_CWD|npm_.*|ARGUS_(?!AGENT_).*)$/i;
 
 export function childEnvironment(daemon: NodeJS.ProcessEnv, more: Record<string, string>): Record<string, string> {
   const env: Record<string, string> = {};

@@ -152,7 +152,13 @@ export class Launcher {
       const { pid } = await node.sessions.spawn({
         id: live.id,
         argv: launch.argv,
-        env: childEnvironment(env, { ...launch.env, ARGUS_TASK_ID: String(row.id), ARGUS_SESSION: this.#mark(live), ...this.#ports(row) }),
+        env: childEnvironment(env, {
+          ARGUS_AGENT_HOME: path.join(home, "agent"),
+          ...launch.env,
+          ARGUS_TASK_ID: String(row.id),
+          ARGUS_SESSION: this.#mark(live),
+          ...this.#ports(row),
+        }),
         cwd: row.worktree,
         ...size,
         log,
