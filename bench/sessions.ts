@@ -23,7 +23,8 @@ const { client } = await startSupervisor({ home });
 const start = (id: string, argv: string[], log = true) =>
   client.spawn({ id, argv, env, ...place, log: log ? join(home, "sessions", id) : null, offset: 0, logMaxBytes: 1024 ** 3 });
 
-const quantile = (values: number[], q: number) => [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * q))] as number;
+const quantile = (values: number[], q: number) =>
+  [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * q))] as number;
 const milliseconds = (values: number[]) => `p50 ${quantile(values, 0.5).toFixed(3)} ms, p99 ${quantile(values, 0.99).toFixed(3)} ms`;
 
 /** Types one key after another, each when the last came back. */
@@ -51,7 +52,10 @@ async function echo(): Promise<void> {
   const cat = ["/bin/sh", "-c", "stty raw -echo; exec cat"];
   const raw = spawn(cat[0] as string, cat.slice(1), { ...place, env, encoding: null });
   await pause(300);
-  const alone = await keys((key) => raw.write(key), (heard) => raw.onData((data) => heard(data.toString())));
+  const alone = await keys(
+    (key) => raw.write(key),
+    (heard) => raw.onData((data) => heard(data.toString())),
+  );
   raw.kill("SIGKILL");
 
   await start("echo", cat);
@@ -66,14 +70,23 @@ async function echo(): Promise<void> {
   );
 
   const socket = join(home, "tmux");
-  const tmux = spawn("tmux", ["-S", socket, "-f", "/dev/null", "new-session", "stty raw -echo; exec cat"], { ...place, env, encoding: null });
+  const tmux = spawn("tmux", ["-S", socket, "-f", "/dev/null", "new-session", "stty raw -echo; exec cat"], {
+    ...place,
+    env,
+    encoding: null,
+  });
   await pause(800);
-  const theirs = await keys((key) => tmux.write(key), (heard) => tmux.onData((data) => heard(data.toString())));
+  const theirs = await keys(
+    (key) => tmux.write(key),
+    (heard) => tmux.onData((data) => heard(data.toString())),
+  );
   execFileSync("tmux", ["-S", socket, "kill-server"]);
   console.log(`key echo, raw PTY     ${milliseconds(alone)}`);
   console.log(`key echo, supervisor  ${milliseconds(ours)}`);
   console.log(`key echo, tmux attach ${milliseconds(theirs)}`);
-  console.log(`  ratio supervisor / tmux: p50 ${(quantile(ours, 0.5) / quantile(theirs, 0.5)).toFixed(2)} (goal <= 1.5), p99 ${(quantile(ours, 0.99) / quantile(theirs, 0.99)).toFixed(2)} (goal <= 1)`);
+  console.log(
+    `  ratio supervisor / tmux: p50 ${(quantile(ours, 0.5) / quantile(theirs, 0.5)).toFixed(2)} (goal <= 1.5), p99 ${(quantile(ours, 0.99) / quantile(theirs, 0.99)).toFixed(2)} (goal <= 1)`,
+  );
 }
 
 async function throughput(): Promise<void> {
@@ -109,7 +122,8 @@ async function throughput(): Promise<void> {
     }
   }
   const best = (name: string) => Math.max(...(rates[name] ?? []));
-  for (const name of Object.keys(rates)) console.log(`throughput, ${name.padEnd(9)} ${best(name).toFixed(1)} MB/s, ratio to raw ${(best(name) / best("raw")).toFixed(2)}`);
+  for (const name of Object.keys(rates))
+    console.log(`throughput, ${name.padEnd(9)} ${best(name).toFixed(1)} MB/s, ratio to raw ${(best(name) / best("raw")).toFixed(2)}`);
 }
 
 async function idle(): Promise<void> {
@@ -129,7 +143,9 @@ async function idle(): Promise<void> {
   const at = performance.now();
   await pause(10_000);
   const share = ((ticks() - first) * 10) / (performance.now() - at);
-  console.log(`${IDLE_SESSIONS} idle sessions: ${(share * 100).toFixed(2)} % CPU (goal < 1), ${((resident() - before) / IDLE_SESSIONS).toFixed(3)} MB each (goal < 1), ${resident().toFixed(0)} MB in all`);
+  console.log(
+    `${IDLE_SESSIONS} idle sessions: ${(share * 100).toFixed(2)} % CPU (goal < 1), ${((resident() - before) / IDLE_SESSIONS).toFixed(3)} MB each (goal < 1), ${resident().toFixed(0)} MB in all`,
+  );
 }
 
 try {

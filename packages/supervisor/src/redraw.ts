@@ -35,7 +35,7 @@ export function redraw(terminal: Terminal, scrollback: number, colors: Colors): 
 /** The visible rows as plain text, right-trimmed. */
 export function screenText(terminal: Terminal): string[] {
   const buffer = terminal.buffer.active;
-  return Array.from({ length: terminal.rows }, (_, y) => buffer.getLine(buffer.baseY + y)?.translateToString(true) ?? "");
+  return Array.from({ length: terminal.rows }, (_, y) => (buffer.getLine(buffer.baseY + y)?.translateToString(true) ?? "").trimEnd());
 }
 
 /** The rows of one buffer, from the top. Rows that continue the one above are made to wrap again, so that a later resize reflows them alike. */

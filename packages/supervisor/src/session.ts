@@ -22,8 +22,9 @@ const PACE_MS = 15;
 /** A viewer that did not catch up in that time is not waited for again before this; a slow link must not slow the agent. */
 const SLOW_MS = 10_000;
 
-/** After the process is gone, output counts as complete when the terminal was silent this long: something else still holds it open. */
+/** After the process is gone the kernel says when all is read, unless something else holds the terminal open: then so much silence says it. */
 const SILENCE_MS = 100;
+const SILENCES = 2;
 
 /** And at the latest after this, if what holds it open goes on writing. */
 const DRAIN_LIMIT_MS = 2_000;
@@ -319,13 +320,17 @@ export class Session {
     this.#pty.letGo();
     const deadline = performance.now() + DRAIN_LIMIT_MS;
     let seen = this.#ring.head;
+    let silences = 0;
     const look = () => {
-      const silent = this.#ring.head === seen;
+      if (this.#drained) return;
+      silences = this.#ring.head === seen ? silences + 1 : 0;
       seen = this.#ring.head;
-      if (silent || performance.now() > deadline) this.#pty.close();
-      else this.#drainTimer = setTimeout(look, SILENCE_MS);
+      if (silences >= SILENCES || performance.now() > deadline) this.#pty.close();
+      else this.#drainTimer = setTimeout(turn, SILENCE_MS);
     };
-    this.#drainTimer = setTimeout(look, SILENCE_MS);
+    // After a busy stretch timers run before reads; looking after the reads of the same turn is what makes silence mean silence.
+    const turn = () => setImmediate(look);
+    this.#drainTimer = setTimeout(turn, SILENCE_MS);
   }
 
   #end(): void {

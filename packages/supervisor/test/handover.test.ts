@@ -53,7 +53,10 @@ test("SUPERVISOR-09: screen, size, offsets, uncollected exits and pending input 
   await host.client.input("a", input);
   const exits = (await host.client.list()).filter((session) => session.exit);
   await handOver(host);
-  assert.deepEqual((await host.client.list()).filter((session) => session.exit), exits);
+  assert.deepEqual(
+    (await host.client.list()).filter((session) => session.exit),
+    exits,
+  );
   const after = { info: await host.info("a"), shot: await host.client.snapshot("a", { scrollback: 3000 }) };
   assert.deepEqual({ ...after.info, lastInputAt: 0 }, { ...before.info, lastInputAt: 0 });
   const screen = (data: Buffer) => {
@@ -75,13 +78,18 @@ test("SUPERVISOR-29: after a handover an agent still inherits descriptors 0, 1 a
   await using host = await startHost();
   await host.spawn("a", ["idle"]);
   await host.said("a", "idle");
-  const open = () => readdirSync(`/proc/${host.client.hello.pid}/fd`).map((fd) => {
-    try {
-      return readlinkSync(`/proc/${host.client.hello.pid}/fd/${fd}`);
-    } catch {
-      return "";
-    }
-  }).filter((target) => /ptmx|pts|supervisor\.lock/.test(target)).map((target) => target.replace(/\d+$/, "n")).sort();
+  const open = () =>
+    readdirSync(`/proc/${host.client.hello.pid}/fd`)
+      .map((fd) => {
+        try {
+          return readlinkSync(`/proc/${host.client.hello.pid}/fd/${fd}`);
+        } catch {
+          return "";
+        }
+      })
+      .filter((target) => /ptmx|pts|supervisor\.lock/.test(target))
+      .map((target) => target.replace(/\d+$/, "n"))
+      .sort();
   const before = open();
   await handOver(host);
   await handOver(host);
@@ -90,7 +98,10 @@ test("SUPERVISOR-29: after a handover an agent still inherits descriptors 0, 1 a
   await host.ended("b");
   const { bytes } = await readLog(join(host.home, "sessions", "b.log"), 0, 1e5);
   const listed = [...bytes.toString().matchAll(/ (\d+) -> (\S+)/g)].map(([, fd, target]) => `${fd} ${target?.replace(/\d+/g, "n")}`);
-  assert.deepEqual(listed.filter((line) => !line.endsWith(" /proc/n/fd")), ["0 /dev/pts/n", "1 /dev/pts/n", "2 /dev/pts/n"]);
+  assert.deepEqual(
+    listed.filter((line) => !line.endsWith(" /proc/n/fd")),
+    ["0 /dev/pts/n", "1 /dev/pts/n", "2 /dev/pts/n"],
+  );
   assert.equal(readFileSync(host.paths.pid, "utf8").trim(), String(host.client.hello.pid));
 });
 

@@ -16,7 +16,11 @@ const viewerProgram = fileURLToPath(new URL("viewer.ts", import.meta.url));
 
 /** A viewer in a process of its own, which writes what it got to a file: kill -9 of it is real. */
 function viewer(host: Host, id: string, file: string, since: number | null): ChildProcess {
-  return spawn(process.execPath, ["--disable-warning=ExperimentalWarning", viewerProgram, host.paths.socket, id, file, String(since ?? "")], { stdio: ["ignore", "pipe", "inherit"] });
+  return spawn(
+    process.execPath,
+    ["--disable-warning=ExperimentalWarning", viewerProgram, host.paths.socket, id, file, String(since ?? "")],
+    { stdio: ["ignore", "pipe", "inherit"] },
+  );
 }
 
 /** Runs of bytes the viewer wrote down: each begins with its offset. */
@@ -71,7 +75,9 @@ test("SUPERVISOR-04: a client is killed 50 times while an agent writes; by offse
 test("SUPERVISOR-23: a suspended client costs bounded memory while 150 MB are written, and then sees the true screen", async () => {
   await using host = await startHost();
   const total = 150 * 1024 * 1024;
-  await host.spawn("a", ["/bin/sh", "-c", `read go; exec ${join(import.meta.dirname, "../../../fixtures/agents/flood")} ${total}`], { logMaxBytes: 1024 * 1024 * 1024 });
+  await host.spawn("a", ["/bin/sh", "-c", `read go; exec ${join(import.meta.dirname, "../../../fixtures/agents/flood")} ${total}`], {
+    logMaxBytes: 1024 * 1024 * 1024,
+  });
   const file = join(host.home, "seen");
   const child = viewer(host, "a", file, null);
   await once(child.stdout as NodeJS.ReadableStream, "data");
@@ -94,20 +100,35 @@ test("SUPERVISOR-23: a suspended client costs bounded memory while 150 MB are wr
   const last = runs(file).at(-1);
   assert.equal((last?.offset ?? 0) + (last?.picture ? 0 : (last?.bytes.length ?? 0)), info.offset);
   const shot = await host.client.snapshot("a");
-  assert.ok(shot.text.some((line) => line.startsWith(String(total - 64).padStart(15, "0"))), shot.text.join("\n"));
+  assert.ok(
+    shot.text.some((line) => line.startsWith(String(total - 64).padStart(15, "0"))),
+    shot.text.join("\n"),
+  );
 });
 
 test("SESSION-29: one stalled viewer does not delay the agent or another viewer, which gets every byte", async () => {
   await using host = await startHost();
   const total = 24 * 1024 * 1024;
-  await host.spawn("a", ["/bin/sh", "-c", `read go; exec ${join(import.meta.dirname, "../../../fixtures/agents/flood")} ${total} 12000000`]);
+  await host.spawn("a", [
+    "/bin/sh",
+    "-c",
+    `read go; exec ${join(import.meta.dirname, "../../../fixtures/agents/flood")} ${total} 12000000`,
+  ]);
   const normal = collect();
   await host.client.watch("a", normal.handlers, { since: 0 });
   const stalled = collect();
   const stop = Promise.withResolvers<void>();
   let pictures = 0;
   const other = await host.connect();
-  await other.watch("a", { ...stalled.handlers, onSnapshot: (shot) => (pictures++, stalled.handlers.onSnapshot(shot)), onOutput: (offset, bytes) => stop.promise.then(() => stalled.handlers.onOutput(offset, bytes)) }, { since: 0 });
+  await other.watch(
+    "a",
+    {
+      ...stalled.handlers,
+      onSnapshot: (shot) => (pictures++, stalled.handlers.onSnapshot(shot)),
+      onOutput: (offset, bytes) => stop.promise.then(() => stalled.handlers.onOutput(offset, bytes)),
+    },
+    { since: 0 },
+  );
   await host.client.input("a", Buffer.from("\n"));
   await until("the end at the normal viewer", () => normal.state.exit, 60_000);
   assert.deepEqual([normal.state.pictures, normal.state.gaps, normal.state.head], [0, 0, (await host.info("a")).offset]);

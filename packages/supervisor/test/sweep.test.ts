@@ -30,7 +30,10 @@ test("SUPERVISOR-26: a stop signals the group and kills what ignores it, though 
 test("SUPERVISOR-27: a child that left the session but carries the mark is ended too, after a natural end as well", async () => {
   await using host = await startHost();
   const mark = `ARGUS_TASK_ID=sweep-27-${process.pid}`;
-  await host.spawn("a", ["/bin/sh", "-c", "setsid sleep 1000000 & setsid sh -c 'trap \"\" HUP; sleep 1000000' & echo started; exit 3"], { mark, env: environment(mark) });
+  await host.spawn("a", ["/bin/sh", "-c", "setsid sleep 1000000 & setsid sh -c 'trap \"\" HUP; sleep 1000000' & echo started; exit 3"], {
+    mark,
+    env: environment(mark),
+  });
   assert.equal((await host.ended("a")).code, 3);
   await until("nothing is left", async () => (await carriers(mark)).length === 0);
 });
@@ -50,7 +53,11 @@ test("SUPERVISOR-27: a new run of the same task is not swept with the old one", 
 test("SUPERVISOR-26: a new supervisor ends what its killed predecessor left behind", async () => {
   await using host = await startHost();
   const mark = `ARGUS_TASK_ID=sweep-left-${process.pid}`;
-  const { pid } = await host.spawn("a", ["/bin/sh", "-c", "trap '' HUP; setsid sh -c 'trap \"\" HUP; echo deep; sleep 1000000' & while :; do sleep 1; done"], { mark, env: environment(mark) });
+  const { pid } = await host.spawn(
+    "a",
+    ["/bin/sh", "-c", "trap '' HUP; setsid sh -c 'trap \"\" HUP; echo deep; sleep 1000000' & while :; do sleep 1; done"],
+    { mark, env: environment(mark) },
+  );
   await host.said("a", "deep");
   host.process.kill("SIGKILL");
   await once(host.process, "exit");
