@@ -20,6 +20,8 @@ export interface HostOptions {
   /** Serve REST (on a port the system chooses). */
   rest?: boolean;
   approvalHoldMs?: number;
+  /** Renames tasks in the background; off, so that a test sees the name it gave. */
+  autoName?: boolean;
   database?: string;
 }
 
@@ -74,6 +76,7 @@ export async function startHost(options: HostOptions = {}): Promise<Host> {
       env,
       clock,
       checkReplies: true,
+      autoName: options.autoName ?? false,
       ...(options.approvalHoldMs !== undefined && { approvalHoldMs: options.approvalHoldMs }),
       ...(options.database && { database: options.database }),
     });

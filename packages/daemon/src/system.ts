@@ -10,7 +10,7 @@ import { Backends, harnessOf, splitCommand } from "./features/backend/index.ts";
 import { Config } from "./features/config/index.ts";
 import { Projects } from "./features/project/index.ts";
 import { decodeFiles, Launcher, Rerender, TaskSessions } from "./features/session/index.ts";
-import { Creation, Dependencies, Destruction, Ports, type TaskRow, Tasks } from "./features/task/index.ts";
+import { Creation, Dependencies, Destruction, Naming, Ports, type TaskRow, Tasks } from "./features/task/index.ts";
 import { Tokens } from "./features/token/index.ts";
 import { Audit } from "./kernel/audit.ts";
 import { Gate } from "./kernel/call.ts";
@@ -45,6 +45,8 @@ export interface SystemOptions {
   checkReplies?: boolean;
   /** Database address instead of `<home>/data.sql`. */
   database?: string;
+  /** False leaves tasks that were created without a name under the beginning of their prompt. */
+  autoName?: boolean;
   /** How long a call is held for an approval. */
   approvalHoldMs?: number;
 }
@@ -83,11 +85,11 @@ export async function startSystem(options: SystemOptions): Promise<System> {
   const config = await Config.open(store, home, log);
 
   await ensureSupervisor(home, log);
-  const node = opened.use(localNode({ name: "local", supervisorSocket: paths.supervisorSocket, now: () => clock.now() }));
+  const node = opened.use(localNode({ name: "local", env, supervisorSocket: paths.supervisorSocket, now: () => clock.now() }));
 
   const services = {} as Services;
   const all = () => services;
-  const projects = new Projects(store, events, config);
+  const projects = new Projects(store, events, config, clock);
   const backends = await Backends.open(store, events, config);
   const tasks = new Tasks(store, events, clock);
   const conversationsOf = async (row: TaskRow) => {
@@ -131,11 +133,16 @@ export async function startSystem(options: SystemOptions): Promise<System> {
     checkReplies: options.checkReplies ?? env.ARGUS_CHECK_REPLIES === "1",
   });
   gate.approver = approvals;
-  opened.defer(() => gate.stop());
+  opened.defer(async () => {
+    gate.stop();
+    // What is half made is undone while there still are hands to do it.
+    await services.creation?.settled();
+  });
 
   const listeners = new Listeners({ gate, registry, tokens, config, events, log, env, home, socket: paths.socket });
   const launcher = new Launcher({
     node,
+    events,
     tasks,
     sessions,
     backends,
@@ -147,6 +154,8 @@ export async function startSystem(options: SystemOptions): Promise<System> {
     env,
     mcpUrl: () => listeners.addresses().mcp,
   });
+  const naming = options.autoName === false ? null : new Naming(node, tasks, log);
+  const creation = new Creation({ services: all, ports: new Ports(store, node), naming, clock, log, worktreeRoot: paths.worktrees });
   Object.assign(services, {
     store,
     events,
@@ -159,7 +168,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
     sessions,
     launcher,
     rerender: new Rerender(launcher, log),
-    creation: new Creation(all, new Ports(store, node), log, paths.worktrees),
+    creation,
     destruction: new Destruction(all, log, paths.worktrees),
     dependencies: new Dependencies(all, log),
     tokens,
@@ -181,6 +190,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
       await services.dependencies.release();
     })().catch((err) => log.warn({ err, task: taskId }, "follow-up of an ended run failed"));
   });
+  opened.defer(() => naming?.stop());
   sessions.onInterrupted((rows) => void resumeInterrupted(rows, services, log));
   await opened.use(listeners).start();
   await sessions.start();

@@ -23,6 +23,8 @@ const WITHOUT: Record<string, string> = {
   "session.stream": "a stream",
   "session.switch": "needs a conversation that a harness recorded",
   "session.upload": "files travel as multipart only",
+  "task.cancel_creation": "needs a creation that is under way",
+  "task.watch_creations": "a stream",
   "token.login_link": "every link is another one",
   "token.revoke": "needs the id of a minted token",
   "token.rotate": "ends every other caller",

@@ -20,7 +20,7 @@ const DIFF = [
   "--ignore-submodules=dirty",
 ];
 
-export const gitReader: GitReader = { status, fileDiff, remoteUrl };
+export const gitReader: GitReader = { status, fileDiff, remoteUrl, contains };
 
 async function bounded(worktree: string, args: string[], options: GitOptions): Promise<string> {
   const result = await gitRead(worktree, args, { ...options, maxBytes: MAX_DIFF_BYTES, stopWhenFull: true });
@@ -83,6 +83,12 @@ async function fileDiff(worktree: string, file: string, baseCommit?: string): Pr
   return withUntracked(worktree, ["--force", "--", path], (options) =>
     bounded(worktree, ["--literal-pathspecs", ...DIFF, start, "--", path], options),
   );
+}
+
+async function contains(worktree: string, commit: string): Promise<boolean> {
+  if (!/^[0-9a-f]{4,64}$/.test(commit)) return false;
+  const result = await gitRead(worktree, ["merge-base", "--is-ancestor", commit, "HEAD"]).catch(() => null);
+  return result?.code === 0;
 }
 
 /** The address people open in a browser, or null when there is no remote that has one. Never holds credentials. */

@@ -4,7 +4,7 @@ import { files } from "./files.ts";
 import { gitReader } from "./git.ts";
 import type { Node } from "./node.ts";
 import { ports } from "./ports.ts";
-import { processes } from "./processes.ts";
+import { processesIn } from "./processes.ts";
 import { SupervisorSessions } from "./sessions.ts";
 import { worktrees } from "./worktrees.ts";
 
@@ -12,6 +12,8 @@ export interface LocalNodeOptions {
   name: string;
   /** Unix socket of the session supervisor; it need not be there yet. */
   supervisorSocket: string;
+  /** Environment of the programs that are run here; default that of this process. */
+  env?: NodeJS.ProcessEnv;
   /** Limit of a single call to the supervisor, milliseconds. */
   timeoutMs?: number;
   /** Unix milliseconds; dates safety copies. */
@@ -27,7 +29,7 @@ export function localNode(options: LocalNodeOptions): Node & AsyncDisposable {
     git: gitReader,
     files,
     sessions,
-    processes,
+    processes: processesIn(options.env ?? process.env),
     conversations,
     ports,
     async [Symbol.asyncDispose]() {

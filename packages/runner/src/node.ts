@@ -112,6 +112,8 @@ export interface GitReader {
   status(worktree: string, baseCommit?: string): Promise<GitStatus>;
   /** Unified diff of one file against the base (untracked files as additions). Rejects absolute paths and `..` with INVALID_INPUT. */
   fileDiff(worktree: string, file: string, baseCommit?: string): Promise<string>;
+  /** True when the commit of that hash is part of the worktree's branch; false for a folder that is gone. */
+  contains(worktree: string, commit: string): Promise<boolean>;
   /** The remote's web address and default name, or null. */
   remoteUrl(projectPath: string): Promise<string | null>;
 }
@@ -147,12 +149,13 @@ export interface RunResult {
 }
 export interface Processes {
   /**
-   * Runs a bounded auxiliary program (git, gh, hooks): no shell, own process group, killed as a group at the time limit. `env` is added to this process's
-   * environment, of which PORT, NODE_ENV, NODE_OPTIONS, npm_* and git's location variables are dropped. An abort rejects with the signal's reason.
+   * Runs a bounded auxiliary program (git, gh, hooks): no shell, own process group, killed as a group at the time limit. `env` is added to the node's
+   * environment, of which PORT, NODE_ENV, NODE_OPTIONS, npm_*, ARGUS_* and git's location variables are dropped. Without `cwd` it runs in a fresh folder
+   * that is removed afterwards. An abort rejects with the signal's reason.
    */
   run(
     argv: string[],
-    options: { cwd: string; env?: Record<string, string>; input?: string; timeoutMs: number; maxBytes?: number; signal?: AbortSignal },
+    options: { cwd?: string; env?: Record<string, string>; input?: string; timeoutMs: number; maxBytes?: number; signal?: AbortSignal },
   ): Promise<RunResult>;
   /** Absolute path of a program on PATH, or null. */
   which(program: string): Promise<string | null>;

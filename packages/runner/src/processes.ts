@@ -1,6 +1,7 @@
 /** Runs short auxiliary programs (git, gh, set-up commands) so that none of them can outlive its limit or fill our memory. */
 import { spawn } from "node:child_process";
-import { access, constants, stat } from "node:fs/promises";
+import { access, constants, mkdtemp, rm, stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { delimiter, isAbsolute, join } from "node:path";
 import { ArgusError } from "@argus/protocol";
 import type { Processes, RunResult } from "./node.ts";
@@ -14,6 +15,8 @@ const DRAIN_MS = 2_000;
 
 export interface RunOptions {
   cwd: string;
+  /** Instead of this process's own environment. */
+  own?: NodeJS.ProcessEnv;
   /** Added to this process's environment (see `childEnvironment`). */
   env?: Record<string, string>;
   input?: string | Uint8Array;
@@ -25,9 +28,9 @@ export interface RunOptions {
   stopWhenFull?: boolean;
 }
 
-/** What a child must not inherit: another repository's location (as a hook or an alias would set it), and the settings of our own start. */
+/** What a child must not inherit: another repository's location (as a hook or an alias would set it), the settings of our own start, and our tokens. */
 const DROPPED =
-  /^(?:GIT_(?:DIR|WORK_TREE|INDEX_FILE|PREFIX|COMMON_DIR|OBJECT_DIRECTORY|ALTERNATE_OBJECT_DIRECTORIES|NAMESPACE|QUARANTINE_PATH|CONFIG|CONFIG_PARAMETERS|IMPLICIT_WORK_TREE|GRAFT_FILE|NO_REPLACE_OBJECTS|REPLACE_REF_BASE|SHALLOW_FILE|EXTERNAL_DIFF|LITERAL_PATHSPECS|GLOB_PATHSPECS|NOGLOB_PATHSPECS|ICASE_PATHSPECS)|PORT|NODE_ENV|NODE_OPTIONS|NODE_COMPILE_CACHE|npm_.*)$/;
+  /^(?:GIT_(?:DIR|WORK_TREE|INDEX_FILE|PREFIX|COMMON_DIR|OBJECT_DIRECTORY|ALTERNATE_OBJECT_DIRECTORIES|NAMESPACE|QUARANTINE_PATH|CONFIG|CONFIG_PARAMETERS|IMPLICIT_WORK_TREE|GRAFT_FILE|NO_REPLACE_OBJECTS|REPLACE_REF_BASE|SHALLOW_FILE|EXTERNAL_DIFF|LITERAL_PATHSPECS|GLOB_PATHSPECS|NOGLOB_PATHSPECS|ICASE_PATHSPECS)|PORT|NODE_ENV|NODE_OPTIONS|NODE_COMPILE_CACHE|npm_.*|ARGUS_.*)$/;
 
 /** This process's environment without what would mislead a child, plus `extra`. */
 export function childEnvironment(extra: Record<string, string> = {}, own: NodeJS.ProcessEnv = process.env): Record<string, string> {
@@ -78,7 +81,7 @@ export function runRaw(argv: string[], options: RunOptions): Promise<RawResult> 
     const [program = "", ...args] = argv;
     const child = spawn(program, args, {
       cwd: options.cwd,
-      env: childEnvironment(options.env),
+      env: childEnvironment(options.env, options.own),
       detached: true,
       stdio: [options.input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
     });
@@ -190,4 +193,18 @@ export async function which(program: string, path: string = process.env.PATH ?? 
   return null;
 }
 
-export const processes: Processes = { run, which };
+/** Programs are found and run with the given environment. */
+export function processesIn(own: NodeJS.ProcessEnv): Processes {
+  return {
+    async run(argv, { cwd, ...options }) {
+      if (cwd !== undefined) return run(argv, { ...options, cwd, own });
+      const folder = await mkdtemp(join(tmpdir(), "argus-run-"));
+      try {
+        return await run(argv, { ...options, cwd: folder, own });
+      } finally {
+        await rm(folder, { recursive: true, force: true, maxRetries: 3 });
+      }
+    },
+    which: (program) => which(program, own.PATH),
+  };
+}

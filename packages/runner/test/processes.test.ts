@@ -79,6 +79,7 @@ test("processes: a child gets our environment without our port, node and npm set
     NODE_OPTIONS: "-r x",
     npm_config_cache: "c",
     GIT_DIR: "/g",
+    ARGUS_TOKEN: "secret",
     GIT_INDEX_FILE: "i",
     GIT_SSH_COMMAND: "ssh",
     GIT_AUTHOR_NAME: "me",

@@ -19,7 +19,18 @@ export const migrations: Record<string, Migration> = {
         .addColumn("deny_read", "text", (c) => c.notNull())
         .addColumn("extra_write", "text", (c) => c.notNull())
         .addColumn("allow_apple_events", "text", (c) => c.notNull())
-        .addColumn("consent", "text")
+        .execute();
+    },
+  },
+  "2026-11-21-projects-consents": {
+    async up(db) {
+      await db.schema
+        .createTable("consents")
+        .addColumn("project", "text", (c) => c.notNull())
+        .addColumn("sha256", "text", (c) => c.notNull())
+        .addColumn("accepted_by", "text", (c) => c.notNull())
+        .addColumn("accepted_at", "bigint", (c) => c.notNull())
+        .addPrimaryKeyConstraint("consents_pk", ["project", "sha256"])
         .execute();
     },
   },

@@ -1,7 +1,9 @@
 /** The project operations: register a repository, look, change, forget. */
 import { ArgusError, Project, ProjectSandbox } from "@argus/protocol";
+import type { Node } from "@argus/runner";
 import { z } from "zod";
 import { operation } from "../../kernel/operation.ts";
+import type { Tasks } from "../task/index.ts";
 
 /** Becomes a folder name below the worktree root, so it must be one plain path segment. */
 const ProjectName = z
@@ -111,17 +113,25 @@ export const consent = operation({
   output: z.object({ sha256: z.string() }),
   rest: { "POST /api/projects/{name}/consent": {} },
   positional: ["name", "sha256"],
-}).run(async ({ name, sha256 }, { projects, node }, { caller }) => {
+}).run(async ({ name, sha256 }, { projects, tasks, node }, { caller }) => {
   if (caller.kind === "task" || caller.kind === "anonymous" || caller.kind === "scope")
     throw new ArgusError("PERMISSION_DENIED", "Only a person can accept what a repository wants to run.");
   const project = await projects.find(name);
   const contract = await node.worktrees.contract(project.path);
-  if (!contract) throw new ArgusError("NOT_FOUND", `${project.path} holds no .argus/workspace.toml.`);
-  if (contract.sha256 !== sha256)
+  if (contract?.sha256 !== sha256 && !(await isInWorktree(name, sha256, tasks, node))) {
+    if (!contract) throw new ArgusError("NOT_FOUND", `${project.path} holds no .argus/workspace.toml.`);
     throw new ArgusError("CONFLICT", `The file has changed: it is ${contract.sha256} now. Read it again before accepting.`);
-  await projects.setConsent(name, sha256);
+  }
+  await projects.accept(name, sha256, caller);
   return { sha256 };
 });
+
+/** A base branch may hold another version than the main checkout; a task that was made without it shows it. */
+async function isInWorktree(project: string, sha256: string, tasks: Tasks, node: Node): Promise<boolean> {
+  for (const { worktree } of await tasks.list({ project }))
+    if ((await node.worktrees.contract(worktree).catch(() => null))?.sha256 === sha256) return true;
+  return false;
+}
 
 export const workspace = operation({
   name: "project.workspace",
@@ -142,5 +152,5 @@ export const workspace = operation({
   const contract = await node.worktrees.contract(project.path);
   if (!contract) return { present: false, accepted: false };
   const { sha256, ...rest } = contract;
-  return { present: true, sha256, accepted: (await projects.consent(name)) === sha256, contract: rest };
+  return { present: true, sha256, accepted: await projects.accepts(name, sha256), contract: rest };
 });

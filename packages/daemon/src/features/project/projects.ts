@@ -1,5 +1,7 @@
 /** The registered repositories: rows of the database, with entries of config.toml replacing a row of the same name whole. */
 import { ArgusError, type Project } from "@argus/protocol";
+import type { Caller } from "../../kernel/caller.ts";
+import type { Clock } from "../../kernel/clock.ts";
 import type { Store } from "../../kernel/database.ts";
 import type { Events } from "../../kernel/events.ts";
 import { type Config, isTable } from "../config/index.ts";
@@ -17,9 +19,9 @@ declare module "../../kernel/database.ts" {
       deny_read: string;
       extra_write: string;
       allow_apple_events: string;
-      /** SHA-256 of the workspace.toml a person accepted (WORKTREE-16). */
-      consent: string | null;
     };
+    /** Which versions of a repository's workspace.toml a person accepted (WORKTREE-16). */
+    consents: { project: string; sha256: string; accepted_by: string; accepted_at: number };
   }
 }
 declare module "../../kernel/operation.ts" {
@@ -39,9 +41,11 @@ export class Projects {
   #store: Store;
   #events: Events;
   #config: Config;
+  #clock: Clock;
 
-  constructor(store: Store, events: Events, config: Config) {
+  constructor(store: Store, events: Events, config: Config, clock: Clock) {
     this.#store = store;
+    this.#clock = clock;
     this.#events = events;
     this.#config = config;
   }
@@ -81,7 +85,7 @@ export class Projects {
     await this.#events.change(async (tx, emit) => {
       await tx
         .insertInto("projects")
-        .values({ name, ...columns(fields), consent: null })
+        .values({ name, ...columns(fields) })
         .execute();
       emit("project.changed", null, { name });
     });
@@ -93,6 +97,7 @@ export class Projects {
     const set = columns(fields);
     await this.#events.change(async (tx, emit) => {
       if (Object.keys(set).length > 0) await tx.updateTable("projects").set(set).where("name", "=", name).execute();
+      if (set.path !== undefined) await tx.deleteFrom("consents").where("project", "=", name).execute();
       emit("project.changed", null, { name });
     });
     return this.find(name);
@@ -102,17 +107,27 @@ export class Projects {
     await this.#stored(name, "deleted");
     await this.#events.change(async (tx, emit) => {
       await tx.deleteFrom("projects").where("name", "=", name).execute();
+      await tx.deleteFrom("consents").where("project", "=", name).execute();
       emit("project.changed", null, { name });
     });
   }
 
-  async consent(name: string): Promise<string | null> {
-    return (await this.#store.db.selectFrom("projects").select("consent").where("name", "=", name).executeTakeFirst())?.consent ?? null;
+  async accepts(name: string, sha256: string): Promise<boolean> {
+    const row = await this.#store.db
+      .selectFrom("consents")
+      .select("project")
+      .where("project", "=", name)
+      .where("sha256", "=", sha256)
+      .executeTakeFirst();
+    return row !== undefined;
   }
 
-  async setConsent(name: string, sha256: string): Promise<void> {
-    await this.#stored(name, "given consent");
-    await this.#store.db.updateTable("projects").set({ consent: sha256 }).where("name", "=", name).execute();
+  async accept(name: string, sha256: string, by: Caller): Promise<void> {
+    await this.#store.db
+      .insertInto("consents")
+      .values({ project: name, sha256, accepted_by: by.id, accepted_at: this.#clock.now() })
+      .onConflict((on) => on.columns(["project", "sha256"]).doNothing())
+      .execute();
   }
 
   /** Entries of the file are read-only here: a change would have no effect, and saying nothing would be a lie. */

@@ -3,12 +3,13 @@ import { createHash, randomUUID } from "node:crypto";
 import path from "node:path";
 import { ArgusError } from "@argus/protocol";
 import type { Node } from "@argus/runner";
+import type { Events } from "../../kernel/events.ts";
 import type { Log } from "../../kernel/log.ts";
 import type { Redactor } from "../../kernel/redact.ts";
 import { assemble, type Backends, builtInPrograms, childEnvironment, type Launch } from "../backend/index.ts";
 import type { Config } from "../config/index.ts";
 import type { Projects } from "../project/index.ts";
-import type { TaskRow, Tasks } from "../task/index.ts";
+import { type TaskRow, type Tasks, workspaceOf } from "../task/index.ts";
 import { type Live, newToken } from "./live.ts";
 import type { TaskSessions } from "./sessions.ts";
 
@@ -29,6 +30,7 @@ export interface StartOptions {
 
 export interface LauncherParts {
   node: Node;
+  events: Events;
   tasks: Tasks;
   sessions: TaskSessions;
   backends: Backends;
@@ -154,10 +156,10 @@ export class Launcher {
         argv: launch.argv,
         env: childEnvironment(env, {
           ARGUS_AGENT_HOME: path.join(home, "agent"),
+          ...workspaceOf(row)?.env,
           ...launch.env,
           ARGUS_TASK_ID: String(row.id),
           ARGUS_SESSION: this.#mark(live),
-          ...this.#ports(row),
         }),
         cwd: row.worktree,
         ...size,
@@ -175,7 +177,9 @@ export class Launcher {
           : null;
       return { pid, note };
     } catch (thrown) {
-      await sessions.runs.undo(row, live);
+      // Its reply may have been lost on the way: nothing may run that no run knows.
+      await node.sessions.signal(live.id, "SIGKILL").catch(() => {});
+      await sessions.runs.fail(row, live);
       if (launch.mcpFile) await node.files.remove(launch.mcpFile.path);
       throw thrown;
     }
@@ -186,20 +190,13 @@ export class Launcher {
     await this.#parts.node.files.remove(path.join(this.#parts.home, "run", `${taskId}.${run}.mcp.json`)).catch(() => {});
   }
 
+  /** TASK-20. */
   async #backToPending(row: TaskRow): Promise<void> {
-    await this.#parts.tasks.setStatus(row, "pending");
-    await this.#parts.tasks.set(row.id, { started_at: null });
+    await this.#parts.events.change((tx, emit) => this.#parts.tasks.moveStatus(tx, emit, row.id, "pending", { started_at: null }));
   }
 
   /** Unlike the task id, unique over all homes: another instance's task 1 must never be taken for ours. */
   #mark(live: Live): string {
     return `${createHash("sha256").update(this.#parts.home).digest("hex").slice(0, 16)}.${live.id}`;
-  }
-
-  #ports(row: TaskRow): Record<string, string> {
-    if (row.port_base === null) return {};
-    return Object.fromEntries(
-      Array.from({ length: 10 }, (_, n) => [n === 0 ? "ARGUS_PORT" : `ARGUS_PORT_${n}`, String((row.port_base as number) + n)]),
-    );
   }
 }

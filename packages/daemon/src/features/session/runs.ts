@@ -74,15 +74,17 @@ export class Runs {
     });
   }
 
-  /** A start that failed: the run never was (TASK-20). */
-  async undo(row: TaskRow, live: Live): Promise<void> {
-    await this.#parts.events.change(async (tx, emit) => {
-      await tx.deleteFrom("runs").where("task_id", "=", row.id).where("number", "=", live.run).execute();
-      await this.#parts.tasks.moveStatus(tx, emit, row.id, "pending", {
-        run_count: row.run_count,
-        started_at: null,
-        session_id: row.session_id,
-      });
+  /** A start that failed: the task is as before it, pending, and the record says what happened (TASK-20, TASK-30). */
+  async fail(row: TaskRow, live: Live): Promise<void> {
+    const { clock, events, tasks } = this.#parts;
+    await events.change(async (tx, emit) => {
+      await tx
+        .updateTable("runs")
+        .set({ ended_at: clock.now(), end_reason: "failed" })
+        .where("task_id", "=", row.id)
+        .where("number", "=", live.run)
+        .execute();
+      await tasks.moveStatus(tx, emit, row.id, "pending", { started_at: null, session_id: row.session_id });
     });
   }
 

@@ -1,13 +1,16 @@
 /** Makes a task in one transaction of many steps: worktree, files, set-up, row, agent. Whatever fails, everything before it is undone. */
-import path from "node:path";
 import { ArgusError, type TaskStatus } from "@argus/protocol";
-import type { Node, WorkspaceContract } from "@argus/runner";
+import type { WorkspaceContract } from "@argus/runner";
 import type { Caller } from "../../kernel/caller.ts";
+import type { Clock } from "../../kernel/clock.ts";
 import type { Log } from "../../kernel/log.ts";
 import type { Services } from "../../kernel/operation.ts";
+import type { Naming } from "./naming.ts";
+import { OngoingCreations } from "./ongoing.ts";
 import type { Ports } from "./ports.ts";
 import { nameFromPrompt } from "./status.ts";
 import type { TaskRow } from "./tables.ts";
+import { setUp } from "./workspace.ts";
 
 declare module "../../kernel/operation.ts" {
   interface Services {
@@ -42,30 +45,54 @@ export interface Created {
   fresh: boolean;
 }
 
-/** MCP-19: more at once only fight over the disk. */
+/** MCP-19: more at once only fight over the disk. For each project, so that a long set-up of one never holds up another (WORKTREE-09). */
 const CONCURRENT = 5;
 
-export class Creation {
-  #services: () => Services;
-  #ports: Ports;
-  #log: Log;
-  #worktreeRoot: string;
-  #running = 0;
-  #waiting: (() => void)[] = [];
-  #names = new Map<string, Promise<unknown>>();
+export interface CreationParts {
+  services: () => Services;
+  ports: Ports;
+  /** Null leaves automatic names as they are. */
+  naming: Naming | null;
+  clock: Clock;
+  log: Log;
+  worktreeRoot: string;
+}
 
-  constructor(services: () => Services, ports: Ports, log: Log, worktreeRoot: string) {
-    this.#services = services;
-    this.#ports = ports;
-    this.#log = log;
-    this.#worktreeRoot = worktreeRoot;
+export class Creation {
+  readonly ongoing: OngoingCreations;
+  #parts: CreationParts;
+  /** Turns by project: how many run, and who waits. */
+  #turns = new Map<string, { running: number; waiting: (() => void)[] }>();
+  #names = new Map<string, Promise<unknown>>();
+  #works = new Set<Promise<unknown>>();
+
+  constructor(parts: CreationParts) {
+    this.#parts = parts;
+    this.ongoing = new OngoingCreations(parts.clock);
   }
 
-  /** In order of arrival, five at a time; equal names of one project one after another. */
+  /** In order of arrival, five at a time for each project; equal names of one project one after another. */
   async create(request: NewTask, caller: Caller, signal: AbortSignal): Promise<Created> {
+    const entry = this.ongoing.begin(request.project, request.name ?? nameFromPrompt(request.prompt), caller);
+    const work = this.#inTurn(request, caller, AbortSignal.any([signal, entry.signal]), entry.step);
+    this.#works.add(work);
+    try {
+      return await work;
+    } finally {
+      this.#works.delete(work);
+      entry.end();
+    }
+  }
+
+  /** Resolves when no creation is under way any more, undone or done. */
+  async settled(): Promise<void> {
+    while (this.#works.size > 0) await Promise.allSettled(this.#works);
+  }
+
+  async #inTurn(request: NewTask, caller: Caller, signal: AbortSignal, step: (step: string) => void): Promise<Created> {
     const key = request.name ? `${request.project}\0${request.name}` : null;
     while (key && this.#names.has(key)) await this.#names.get(key)?.catch(() => {});
-    const work = this.#whenFree(() => this.#create(request, caller, signal));
+    const work = this.#whenFree(request.project, () => this.#create(request, caller, signal, step));
     if (key) this.#names.set(key, work);
     try {
       return await work;
@@ -74,19 +101,25 @@ export class Creation {
     }
   }
 
-  async #whenFree<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#running >= CONCURRENT) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    this.#running++;
+  async #whenFree<T>(project: string, work: () => Promise<T>): Promise<T> {
+    const turns = this.#turns.get(project) ?? { running: 0, waiting: [] };
+    this.#turns.set(project, turns);
+    if (turns.running >= CONCURRENT) await new Promise<void>((resolve) => turns.waiting.push(resolve));
+    else turns.running++;
     try {
       return await work();
     } finally {
-      this.#running--;
-      this.#waiting.shift()?.();
+      const next = turns.waiting.shift();
+      if (next)
+        next(); // its turn is this one
+      else if (--turns.running === 0) this.#turns.delete(project);
     }
   }
 
-  async #create(request: NewTask, caller: Caller, signal: AbortSignal): Promise<Created> {
-    const { tasks, projects, backends, launcher, node, config } = this.#services();
+  async #create(request: NewTask, caller: Caller, signal: AbortSignal, step: (step: string) => void): Promise<Created> {
+    throwIfCancelled(signal);
+    const { tasks, projects, backends, launcher, node } = this.#parts.services();
+    const { ports, worktreeRoot, log } = this.#parts;
     const project = await projects.find(request.project).catch((thrown: unknown) => {
       throw thrown instanceof ArgusError ? new ArgusError("INVALID_INPUT", thrown.message) : thrown;
     });
@@ -115,25 +148,27 @@ export class Creation {
       const name = request.name ?? nameFromPrompt(request.prompt);
       const made = await node.worktrees.create({
         projectPath: project.path,
-        root: this.#worktreeRoot,
+        root: worktreeRoot,
         project: project.name,
         name,
+        onStep: step,
         ...(request.base_branch && { base: request.base_branch }),
         ...(project.branch && { projectBranch: project.branch }),
         signal,
       });
-      undo.push(() =>
-        node.worktrees.discard({ projectPath: project.path, root: this.#worktreeRoot, path: made.path, branch: made.branch }),
-      );
+      undo.push(() => node.worktrees.discard({ projectPath: project.path, root: worktreeRoot, path: made.path, branch: made.branch }));
+      step("files");
       await node.worktrees.exclude(made.path, ["/.context/"]);
       if (request.carryFrom) await node.worktrees.carry(request.carryFrom, made.path);
       if (request.context?.length) await node.files.saveContext(made.path, request.context);
       const attached = request.files.length > 0 ? await node.files.saveContext(made.path, request.files) : [];
       const { contract, notice } = await this.#contract(project.name, made.path);
-      const portBase = contract && contract.ports > 0 ? await this.#ports.take() : null;
-      if (portBase !== null) undo.push(async () => this.#ports.giveBack(portBase));
-      if (contract) await runSetup(node, contract, { project: project.path, worktree: made.path, slug: made.slug, portBase });
+      const portBase = contract && contract.ports > 0 ? await ports.take() : null;
+      if (portBase !== null) undo.push(async () => ports.giveBack(portBase));
+      const place = { project: project.path, worktree: made.path, slug: made.slug, portBase };
+      const workspace = contract ? await setUp({ node, contract, place, onStep: step, signal }) : null;
       signal.throwIfAborted();
+      step("row");
       const row = await tasks.insert({
         name,
         auto_named: Number(!request.name),
@@ -150,92 +185,58 @@ export class Creation {
         plan_slug: request.plan_slug,
         sandboxed: 0,
         port_base: portBase,
+        workspace: workspace && JSON.stringify(workspace),
         created_by: caller.id,
       });
       undo.push(() => tasks.forget(row));
+      undo.push(() => node.sessions.removeLog(launcher.logOf(row.id)));
+      step("start");
       if (!waits)
         await launcher.start(row, {
           resume: false,
           ...(request.cols && { cols: request.cols }),
           ...(request.rows && { rows: request.rows }),
         });
+      if (!request.name) this.#parts.naming?.name(row);
       return { row: await tasks.byId(String(row.id)), notice, fresh: true };
     } catch (thrown) {
-      for (const step of undo.reverse())
-        await step().catch((err) => this.#log.error({ err }, "a step of an undone creation could not be taken back"));
-      if (signal.aborted && !(thrown instanceof ArgusError))
-        throw new ArgusError("UNAVAILABLE", "The creation was cancelled; nothing is left of it.");
+      for (const back of undo.reverse())
+        await back().catch((err) => log.error({ err }, "a step of an undone creation could not be taken back"));
+      throwIfCancelled(signal);
       throw thrown;
-    } finally {
-      void config;
     }
   }
 
   /** The repository's wishes, only when a person accepted exactly this version of them (WORKTREE-16). */
   async #contract(project: string, worktree: string): Promise<{ contract: WorkspaceContract | null; notice: string | null }> {
-    const { node, projects } = this.#services();
-    const contract = await node.worktrees.contract(worktree);
+    const { node, projects } = this.#parts.services();
+    let contract: WorkspaceContract | null;
+    try {
+      contract = await node.worktrees.contract(worktree);
+    } catch (thrown) {
+      // What cannot be read was never accepted; the task itself can do without.
+      if (thrown instanceof ArgusError) return { contract: null, notice: `.argus/workspace.toml was not run. ${thrown.message}` };
+      throw thrown;
+    }
     if (!contract) return { contract: null, notice: null };
-    if ((await projects.consent(project)) === contract.sha256) return { contract, notice: null };
+    const unknown =
+      contract.unknownKeys.length > 0 ? `.argus/workspace.toml holds unknown keys: ${contract.unknownKeys.join(", ")}.` : null;
+    if (await projects.accepts(project, contract.sha256)) return { contract, notice: unknown };
     return {
       contract: null,
-      notice: `.argus/workspace.toml was not run: accept it with \`argus project consent ${project} ${contract.sha256}\`.`,
+      notice: `${unknown ? `${unknown} ` : ""}.argus/workspace.toml was not run: accept it with \`argus project consent ${project} ${contract.sha256}\`.`,
     };
   }
 }
 
-/** Set-up output shown when it fails; the end is where the reason stands. */
-const SHOWN_OUTPUT = 4096;
-
-/** Copies ignored files and runs the set-up commands; rejects with the last output of the one that failed (WORKTREE-17). */
-async function runSetup(
-  node: Node,
-  contract: WorkspaceContract,
-  at: { project: string; worktree: string; slug: string; portBase: number | null },
-): Promise<void> {
-  if (contract.copy.length > 0) await node.worktrees.copyIgnored(at.project, at.worktree, contract.copy);
-  const env = contractEnvironment(contract, at);
-  for (const argv of contract.setup) {
-    const result = await node.processes.run(argv, { cwd: at.worktree, env, timeoutMs: contract.setupTimeoutS * 1000 });
-    if (result.code === 0) continue;
-    const why = result.timedOut
-      ? `did not finish in ${contract.setupTimeoutS} s`
-      : `failed with ${result.signal ?? `exit status ${result.code}`}`;
-    throw new ArgusError(
-      "CONFLICT",
-      `The set-up command ${argv.join(" ")} ${why}. Its last output:\n${`${result.stdout}${result.stderr}`.slice(-SHOWN_OUTPUT)}`,
-    );
-  }
-}
-
-/** `env` values with their places filled in, and the ports (WORKTREE-14, WORKTREE-15). */
-export function contractEnvironment(
-  contract: WorkspaceContract,
-  at: { project: string; worktree: string; slug: string; portBase: number | null },
-): Record<string, string> {
-  const places: Record<string, string> = {
-    port: at.portBase === null ? "" : String(at.portBase),
-    slug: at.slug,
-    worktree: at.worktree,
-    project_path: at.project,
-  };
-  const env = Object.fromEntries(
-    Object.entries(contract.env).map(([name, value]) => [
-      name,
-      value.replace(/\$\{(port|slug|worktree|project_path)\}/g, (_match, place: string) => places[place] ?? ""),
-    ]),
-  );
-  if (at.portBase !== null)
-    for (let n = 0; n < contract.ports; n++) env[n === 0 ? "ARGUS_PORT" : `ARGUS_PORT_${n}`] = String(at.portBase + n);
-  return env;
+function throwIfCancelled(signal: AbortSignal): void {
+  if (!signal.aborted) return;
+  throw signal.reason instanceof ArgusError
+    ? signal.reason
+    : new ArgusError("UNAVAILABLE", "The creation was cancelled; nothing is left of it.");
 }
 
 function withFiles(prompt: string, names: string[]): string {
   if (names.length === 0) return prompt;
   return `${prompt}\n\nFiles:\n${names.map((name) => `- ./.context/${name}`).join("\n")}`;
-}
-
-/** Folder name of a worktree: the slug. */
-export function slugOfWorktree(worktree: string): string {
-  return path.basename(worktree);
 }

@@ -3,8 +3,8 @@ import path from "node:path";
 import { ArgusError } from "@argus/protocol";
 import type { Log } from "../../kernel/log.ts";
 import type { Services } from "../../kernel/operation.ts";
-import { contractEnvironment, slugOfWorktree } from "./create.ts";
 import type { TaskRow } from "./tables.ts";
+import { tearDown } from "./workspace.ts";
 
 declare module "../../kernel/operation.ts" {
   interface Services {
@@ -39,7 +39,7 @@ export class Destruction {
     const project = await this.#projectOf(row);
     let savedRef: string | null = null;
     if (config.bool("ui.cleanup_worktrees") && project) {
-      await this.#teardown(row, project.path);
+      await tearDown(row, node, this.#log);
       if (await node.files.exists(row.worktree))
         ({ savedRef } = await node.worktrees.remove({
           projectPath: project.path,
@@ -97,7 +97,8 @@ export class Destruction {
 
   /** Directories below the root that no task names; needs the full list of tasks, and every project, to be known (WORKTREE-28). */
   async #sweep(kept: Pruned["kept"]): Promise<number> {
-    const { tasks, node, projects } = this.#services();
+    const { tasks, node, projects, config, creation } = this.#services();
+    if (!config.bool("ui.cleanup_worktrees")) return 0; // WORKTREE-29
     const known = (await tasks.list({ archived: "all" })).map((row) => row.worktree);
     const registered = await projects.all();
     let removed = 0;
@@ -108,6 +109,8 @@ export class Destruction {
         kept.push({ id: orphan, reason: `its project ${name} is not registered` });
         continue;
       }
+      // Made a moment ago, or about to get its row: the lists above are older than that.
+      if (creation.ongoing.isBusy(name) || (await tasks.list({ archived: "all" })).some((row) => row.worktree === orphan)) continue;
       const state = await node.worktrees.state(orphan, project.path, project.branch || undefined).catch(() => null);
       if (!state || state.dirty || state.unsavedCommits > 0) {
         kept.push({ id: orphan, reason: state ? "it holds work that exists nowhere else" : "git cannot say what it holds" });
@@ -145,29 +148,5 @@ export class Destruction {
 
   async #projectOf(row: TaskRow) {
     return (await this.#services().projects.all()).find((project) => project.name === row.project) ?? null;
-  }
-
-  /** The repository's own clean-up, where a person accepted it; a failure is reported and does not block (WORKTREE-17). */
-  async #teardown(row: TaskRow, projectPath: string): Promise<void> {
-    const { node, projects } = this.#services();
-    if (!(await node.files.exists(row.worktree))) return;
-    const contract = await node.worktrees.contract(row.worktree).catch(() => null);
-    if (!contract || contract.teardown.length === 0 || (await projects.consent(row.project)) !== contract.sha256) return;
-    const env = contractEnvironment(contract, {
-      project: projectPath,
-      worktree: row.worktree,
-      slug: slugOfWorktree(row.worktree),
-      portBase: row.port_base,
-    });
-    for (const argv of contract.teardown) {
-      const result = await node.processes
-        .run(argv, { cwd: row.worktree, env, timeoutMs: contract.teardownTimeoutS * 1000 })
-        .catch((err) => ({ code: null, timedOut: false, stderr: String(err) }));
-      if (result.code !== 0)
-        this.#log.warn(
-          { task: row.id, argv, stderr: result.stderr.slice(-500), timedOut: result.timedOut },
-          "teardown command failed; removal goes on",
-        );
-    }
   }
 }

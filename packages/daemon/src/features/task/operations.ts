@@ -154,12 +154,8 @@ export const complete = operation({
 }).run(async ({ commit, ...ref }, { tasks, node, dependencies }, { caller }) => {
   const row = await tasks.find(ref, caller);
   // Evidence is a commit that exists on the task's branch; a word alone is a claim (TASK-29).
-  const verified =
-    commit !== undefined &&
-    /^[0-9a-f]{4,64}$/.test(commit) &&
-    (await node.processes.run(["git", "merge-base", "--is-ancestor", commit, "HEAD"], { cwd: row.worktree, timeoutMs: 10_000 })).code === 0;
-  await tasks.setStatus(row, "complete");
-  await tasks.set(row.id, { completion: verified ? "verified" : "claimed" });
+  const verified = commit !== undefined && (await node.git.contains(row.worktree, commit));
+  await tasks.complete(row, verified ? "verified" : "claimed");
   await dependencies.release();
   return { id: String(row.id), status: "complete" as const, completion: verified ? ("verified" as const) : ("claimed" as const) };
 });

@@ -12,13 +12,21 @@ export class Ports {
   #node: Node;
   /** Given out but not yet in a row. */
   #pending = new Set<number>();
+  #tail: Promise<unknown> = Promise.resolve();
 
   constructor(store: Store, node: Node) {
     this.#store = store;
     this.#node = node;
   }
 
-  async take(): Promise<number> {
+  /** One after the other: what a slower look found free may have been given out meanwhile. */
+  take(): Promise<number> {
+    const mine = this.#tail.then(() => this.#take());
+    this.#tail = mine.catch(() => {});
+    return mine;
+  }
+
+  async #take(): Promise<number> {
     const rows = await this.#store.db.selectFrom("tasks").select("port_base").where("port_base", "is not", null).execute();
     const used = new Set(rows.map((row) => row.port_base as number));
     for (const base of this.#pending) if (used.has(base)) this.#pending.delete(base);

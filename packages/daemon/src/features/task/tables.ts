@@ -30,6 +30,8 @@ export interface TaskTable {
   session_id: string | null;
   sandboxed: number;
   port_base: number | null;
+  /** What the repository asked for and a person accepted, as JSON (workspace.ts), or null. */
+  workspace: string | null;
   created_by: string;
   run_count: number;
   /** Bytes of output over all ended runs. */
@@ -117,6 +119,11 @@ export const migrations: Record<string, Migration> = {
         .addColumn("token_hash", "text", (c) => c.notNull())
         .execute();
       await db.schema.createIndex("runs_by_task").on("runs").columns(["task_id", "number"]).unique().execute();
+    },
+  },
+  "2026-11-21-tasks-workspace": {
+    async up(db) {
+      await db.schema.alterTable("tasks").addColumn("workspace", "text").execute();
     },
   },
 };

@@ -147,15 +147,20 @@ export class Tasks {
     return this.#events.change((tx, emit) => this.moveStatus(tx, emit, row.id, to));
   }
 
+  async complete(row: TaskRow, completion: "verified" | "claimed"): Promise<TaskRow> {
+    return this.#events.change((tx, emit) => this.moveStatus(tx, emit, row.id, "complete", { completion }));
+  }
+
   /** Inside a caller's transaction: status, its times, and the facts that tell of it. */
   async moveStatus(tx: Change, emit: Emit, id: number, to: TaskStatus, more: Partial<TaskTable> = {}): Promise<TaskRow> {
     const row = await tx.selectFrom("tasks").selectAll().where("id", "=", id).executeTakeFirst();
     if (!row) throw new ArgusError("NOT_FOUND", "task not found", { id: String(id) });
-    const times = row.status === to ? {} : timesOf(to, row, this.#clock.now());
     if (row.status === to && Object.keys(more).length === 0) return row;
+    // Done is a claim until somebody shows evidence (TASK-29).
+    const follows = row.status === to ? {} : { ...timesOf(to, row, this.#clock.now()), completion: to === "complete" ? "claimed" : null };
     const next = await tx
       .updateTable("tasks")
-      .set({ status: to, ...times, ...more } as Partial<TaskRow>)
+      .set({ status: to, ...follows, ...more } as Partial<TaskRow>)
       .where("id", "=", id)
       .returningAll()
       .executeTakeFirstOrThrow();
