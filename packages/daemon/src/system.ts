@@ -139,7 +139,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
     await services.creation?.settled();
   });
 
-  const listeners = new Listeners({ gate, registry, tokens, config, events, log, env, home, socket: paths.socket });
+  const listeners = new Listeners({ gate, registry, tokens, config, events, log, env, home, socket: paths.socket, now: () => clock.now() });
   const launcher = new Launcher({
     node,
     events,

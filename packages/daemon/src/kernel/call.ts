@@ -180,7 +180,7 @@ export class Gate {
         return JSON.parse(known.reply) as unknown;
       }
       const reply = await this.#run(operation, input, options);
-      const text = JSON.stringify(reply ?? null);
+      const text = JSON.stringify(operation.shownOnce ? blanked(reply, operation.shownOnce) : (reply ?? null));
       if (text.length <= LARGEST_STORED_REPLY)
         await store.db
           .insertInto("replies")
@@ -213,7 +213,24 @@ export class Gate {
   }
 }
 
+function blanked(reply: unknown, fields: string[]): Record<string, unknown> {
+  return { ...(reply as Record<string, unknown>), ...Object.fromEntries(fields.map((field) => [field, ""])) };
+}
+
+/** Deeper values are nobody's data, and end the stack of whatever walks them. */
+const DEEPEST = 200;
+
+function tooDeep(value: unknown): boolean {
+  let level = [value];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > DEEPEST) return true;
+    level = level.flatMap((one) => (typeof one === "object" && one !== null ? Object.values(one) : []));
+  }
+  return false;
+}
+
 function parse(operation: AnyOperation, input: unknown): unknown {
+  if (tooDeep(input)) throw new ArgusError("INVALID_INPUT", `${operation.name}: the input is nested more than ${DEEPEST} levels deep.`);
   const parsed = operation.input.safeParse(input ?? {});
   if (parsed.success) return parsed.data;
   const fields = parsed.error.issues.map((issue) => issue.path.join(".") || "(body)");

@@ -35,6 +35,8 @@ export interface Definition<I, In, O> {
   rest?: Record<string, Record<string, unknown>>;
   /** HTTP status of success when it is not 200. */
   status?: number;
+  /** Fields of the reply that are secrets: shown once, blank when a repeated request finds its stored reply. */
+  shownOnce?: string[];
   /** Public names that differ by tradition; null keeps the operation off that surface. */
   as?: { mcp?: string | null; cli?: string | null };
   /** Input fields the command line takes by position. */

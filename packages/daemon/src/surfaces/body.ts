@@ -36,8 +36,8 @@ export async function readJson(request: Request): Promise<Record<string, unknown
   return value as Record<string, unknown>;
 }
 
-/** Text parts as fields, file parts as `files`. */
-export async function readMultipart(request: Request): Promise<Record<string, unknown>> {
+/** Text parts as fields, file parts as `files`; parts named in `lists` become the entries of a list. */
+export async function readMultipart(request: Request, lists: Set<string>): Promise<Record<string, unknown>> {
   const bytes = await readBody(request, MAX_MULTIPART_BYTES);
   let form: FormData;
   try {
@@ -51,7 +51,7 @@ export async function readMultipart(request: Request): Promise<Record<string, un
   const fields: Record<string, unknown> = {};
   const files: { name: string; base64: string }[] = [];
   for (const [name, value] of form) {
-    if (typeof value === "string") fields[name] = value;
+    if (typeof value === "string") fields[name] = lists.has(name) ? [...((fields[name] as string[]) ?? []), value] : value;
     else files.push({ name: value.name, base64: Buffer.from(await value.arrayBuffer()).toString("base64") });
   }
   return { ...fields, files };

@@ -8,6 +8,11 @@ const REMEMBERED = 10_000;
 
 export class FailedTokens {
   #failures = new Map<string, number[]>();
+  #now: () => number;
+
+  constructor(now: () => number) {
+    this.#now = now;
+  }
 
   check(address: string): void {
     const recent = this.#recent(address);
@@ -17,11 +22,11 @@ export class FailedTokens {
   count(address: string): void {
     if (isLoopback(address)) return; // the owner's own machine, where the token file is readable anyway
     if (this.#failures.size >= REMEMBERED) this.#failures.delete(this.#failures.keys().next().value as string);
-    this.#failures.set(address, [...this.#recent(address), Date.now()].slice(-ALLOWED));
+    this.#failures.set(address, [...this.#recent(address), this.#now()].slice(-ALLOWED));
   }
 
   #recent(address: string): number[] {
-    return (this.#failures.get(address) ?? []).filter((at) => at > Date.now() - WINDOW_MS);
+    return (this.#failures.get(address) ?? []).filter((at) => at > this.#now() - WINDOW_MS);
   }
 }
 

@@ -4,8 +4,8 @@ import os from "node:os";
 const TAILSCALE = { from: 0x64400000, to: 0x647fffff }; // 100.64.0.0/10
 
 /** The host's Tailscale addresses (IPv4 in 100.64.0.0/10). */
-export function tailscaleAddresses(): string[] {
-  return Object.values(os.networkInterfaces())
+export function tailscaleAddresses(interfaces = os.networkInterfaces()): string[] {
+  return Object.values(interfaces)
     .flatMap((addresses) => addresses ?? [])
     .filter((address) => address.family === "IPv4" && inTailscale(address.address))
     .map((address) => address.address);

@@ -25,6 +25,9 @@ export interface ListenerParts {
   home: string;
   /** Path of the local socket. */
   socket: string;
+  now(): number;
+  /** This host's addresses on a tailnet; told from outside in tests. */
+  tailscale?: () => string[];
 }
 
 const LOOPBACK = "127.0.0.1";
@@ -86,7 +89,7 @@ export class Listeners implements AsyncDisposable {
   }
 
   async #adjust(): Promise<void> {
-    const wanted = this.#enabled() ? [LOOPBACK, ...tailscaleAddresses()] : [];
+    const wanted = this.#enabled() ? [LOOPBACK, ...(this.#parts.tailscale ?? tailscaleAddresses)()] : [];
     for (const [address, server] of [...this.#rest])
       if (!wanted.includes(address)) {
         this.#rest.delete(address);
@@ -112,7 +115,7 @@ export class Listeners implements AsyncDisposable {
 
   #app: Fetch | null = null;
   #restFetch(): Fetch {
-    const { gate, registry, tokens, events, config } = this.#parts;
+    const { gate, registry, tokens, events, config, now } = this.#parts;
     this.#app ??= restApp(
       {
         gate,
@@ -122,6 +125,7 @@ export class Listeners implements AsyncDisposable {
         login: (code, label) => tokens.login(code, label),
         bound: () => [...this.#rest.keys()],
         allowedHosts: () => config.list("api.allowed_hosts"),
+        now,
       },
       (env) => (env as HttpBindings | undefined)?.incoming?.socket?.remoteAddress ?? "",
     ).fetch as Fetch;

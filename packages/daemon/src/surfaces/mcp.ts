@@ -65,11 +65,14 @@ export function mcpSurface(parts: McpParts): McpSurface {
       stream.enqueue(encode(`data: ${JSON.stringify({ jsonrpc: "2.0", method: "notifications/tools/list_changed" })}\n\n`));
   };
   const callers = new WeakMap<Request, Caller>();
-  const handler = createMcpHandler(({ requestInfo }) => {
-    const caller = requestInfo && callers.get(requestInfo);
-    if (!caller) throw new Error("an MCP request lost its caller on the way");
-    return server(caller, parts, requestInfo.signal);
-  }, {});
+  const handler = createMcpHandler(
+    ({ requestInfo }) => {
+      const caller = requestInfo && callers.get(requestInfo);
+      if (!caller) throw new Error("an MCP request lost its caller on the way");
+      return server(caller, parts, requestInfo.signal);
+    },
+    { keepAliveMs: KEEPALIVE_MS },
+  );
   const unsubscribe = parts.registry.onChange(() => {
     notify();
     handler.notify.toolsChanged();
@@ -132,7 +135,7 @@ async function post(request: Request, caller: Caller, parts: Serving): Promise<R
   const response = await parts.handler.fetch(forwarded);
   if (!response.headers.get("content-type")?.startsWith("text/event-stream")) return response;
   // A subscription has no end: reading it to the end would hold back its first line for ever.
-  if ((parsed as { method?: unknown }).method === "subscriptions/listen") return response;
+  if ((parsed as { method?: unknown } | null | undefined)?.method === "subscriptions/listen") return response;
   // One message: a plain JSON reply is what every client reads.
   const messages = (await response.text())
     .split("\n")
@@ -166,7 +169,7 @@ function tolerant(text: string): unknown {
   };
 }
 
-function server(caller: Caller, { gate, registry }: McpParts, signal: AbortSignal): Server {
+function server(caller: Caller, { gate, registry }: McpParts, signal: AbortSignal | undefined): Server {
   const mcp = new Server(
     { name: "argus", version: "0.1.0" },
     { capabilities: { tools: { listChanged: true } }, instructions: INSTRUCTIONS },
@@ -180,6 +183,8 @@ function server(caller: Caller, { gate, registry }: McpParts, signal: AbortSigna
     if (params.name === CALL_TOOL.name) {
       if (typeof args.name !== "string") throw new ProtocolError(INVALID_PARAMS, "name is required: the operation to call.");
       [name, input] = [args.name, args.input ?? {}];
+      if (registry.all().some((one) => one.name === name && one.as?.mcp === null))
+        throw new ProtocolError(METHOD_NOT_FOUND, `${name} is not for agents.`);
     } else {
       const operation = registry.all().find((one) => mcpName(one) === params.name);
       if (!operation) throw new ProtocolError(METHOD_NOT_FOUND, `There is no tool ${params.name.slice(0, 100)}.`);
@@ -229,11 +234,13 @@ function search(registry: Registry, caller: Caller, { query, limit }: Record<str
     .toLowerCase()
     .split(/\s+/)
     .filter(Boolean);
+  const hidden = new Set(registry.all().flatMap((one) => (one.as?.mcp === null ? [one.name] : [])));
   const found = registry
     .manifest()
     .filter(
       (one) =>
         !one.stream &&
+        !hidden.has(one.name) &&
         words.every((word) => `${one.name} ${one.summary}`.toLowerCase().includes(word)) &&
         reaches(caller.tier, one.tier as never),
     );

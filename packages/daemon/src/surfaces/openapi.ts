@@ -7,7 +7,7 @@ import type { Registry } from "../kernel/registry.ts";
 type Json = Record<string, unknown>;
 
 export function openApi(registry: Registry): Json {
-  const paths: Record<string, Json> = {};
+  const paths: Record<string, Json> = ownRoutes();
   for (const operation of registry.all())
     for (const route of Object.keys(operation.rest ?? {})) {
       const [method, path] = route.split(" ") as [string, string];
@@ -27,6 +27,40 @@ export function openApi(registry: Registry): Json {
           required: ["error", "code"],
           properties: { error: { type: "string" }, code: { enum: Object.keys(ERRORS) } },
         },
+      },
+    },
+  };
+}
+
+/** What the surface answers by itself. */
+function ownRoutes(): Record<string, Json> {
+  const json = (description: string) => ({ "200": { description, content: { "application/json": {} } } });
+  const body = (schema: Json) => ({ required: true, content: { "application/json": { schema } } });
+  return {
+    "/api/openapi.json": { get: { operationId: "openapi", summary: "This description", responses: json("OpenAPI 3.1") } },
+    "/api/operations": {
+      get: { operationId: "operations", summary: "List every operation with its schema", responses: json("Operations") },
+    },
+    "/api/call/{operation}": {
+      post: {
+        operationId: "call",
+        summary: "Run any operation by its name; the body is its input",
+        parameters: [{ name: "operation", in: "path", required: true, schema: { type: "string" } }],
+        requestBody: body({ type: "object" }),
+        responses: json("The operation's reply"),
+      },
+    },
+    "/api/login": {
+      post: {
+        operationId: "login",
+        summary: "Turn the code of a login link into a token, once",
+        security: [],
+        requestBody: body({
+          type: "object",
+          required: ["code"],
+          properties: { code: { type: "string" }, label: { type: "string", maxLength: 100 } },
+        }),
+        responses: json("A device token"),
       },
     },
   };

@@ -23,6 +23,7 @@ export interface RestParts {
   bound(): string[];
   /** Entries of api.allowed_hosts. */
   allowedHosts(): string[];
+  now(): number;
 }
 
 const SECURITY_HEADERS = { "x-content-type-options": "nosniff", "x-frame-options": "DENY", "referrer-policy": "no-referrer" };
@@ -30,7 +31,7 @@ const SECURITY_HEADERS = { "x-content-type-options": "nosniff", "x-frame-options
 /** `remote` tells the client's address, for the limit on failed tokens. */
 export function restApp(parts: RestParts, remote: (env: unknown) => string): Hono {
   const app = new Hono();
-  const failed = new FailedTokens();
+  const failed = new FailedTokens(parts.now);
   app.use(async (c, next) => {
     const [bound, more] = [parts.bound(), parts.allowedHosts()];
     if (!isAllowedHost(c.req.header("host"), bound, more))
@@ -77,6 +78,7 @@ export function restApp(parts: RestParts, remote: (env: unknown) => string): Hon
   });
   const callerOf = (request: Request) => callers.get(request) as Caller;
 
+  // Each of these is described in openapi.ts too.
   app.get("/api/openapi.json", () => Response.json(openApi(parts.registry)));
   app.get("/api/operations", () => Response.json({ operations: parts.registry.manifest() }));
   app.post("/api/call/:operation", async (c) => {
@@ -86,12 +88,10 @@ export function restApp(parts: RestParts, remote: (env: unknown) => string): Hon
   for (const operation of parts.registry.all())
     for (const [route, preset] of Object.entries(operation.rest ?? {})) {
       const [method, path] = route.split(" ") as [string, string];
+      const lists = listFields(parts.registry.inputSchema(operation));
       app.on(method, path.replace(/\{(\w+)\}/g, ":$1"), async (c) => {
         const { token: _, ...query } = c.req.query();
-        // A browser's EventSource names the place to go on from in a header (REST-39).
-        const seen = operation.stream && query.since === undefined ? c.req.header("last-event-id") : undefined;
-        if (seen !== undefined && /^\d{1,15}$/.test(seen)) query.since = seen;
-        const body = method === "GET" ? {} : await bodyOf(operation, c.req.raw);
+        const body = method === "GET" ? {} : await bodyOf(operation, c.req.raw, lists);
         return answer(parts, operation, { ...query, ...body, ...c.req.param(), ...preset }, c.req.raw, callerOf(c.req.raw));
       });
     }
@@ -107,13 +107,10 @@ export function restApp(parts: RestParts, remote: (env: unknown) => string): Hon
   return app;
 }
 
-async function bodyOf(operation: AnyOperation, request: Request): Promise<Record<string, unknown>> {
+async function bodyOf(operation: AnyOperation, request: Request, lists: Set<string>): Promise<Record<string, unknown>> {
   const type = request.headers.get("content-type") ?? "";
-  if (operation.rawBody) {
-    if (type.startsWith("application/json") && operation.name !== "session.input") return readJson(request);
-    return { [operation.rawBody]: Buffer.from(await readBody(request, MAX_RAW_BYTES)).toString("base64") };
-  }
-  if (operation.files && type.startsWith("multipart/form-data")) return readMultipart(request);
+  if (operation.rawBody) return { [operation.rawBody]: Buffer.from(await readBody(request, MAX_RAW_BYTES)).toString("base64") };
+  if (operation.files && type.startsWith("multipart/form-data")) return readMultipart(request, lists);
   const body = await readJson(request);
   // A file in JSON would dodge the limits of uploads.
   if (operation.files) body.files = [];
@@ -135,11 +132,17 @@ async function answer(
   const controller = new AbortController();
   request.signal.addEventListener("abort", () => controller.abort(), { once: true });
   if (operation.stream) {
-    const items = await parts.gate.open(operation.name, input, { caller, signal: controller.signal });
+    // A browser that reconnects keeps the address it began with and adds this header, so the header is newer.
+    const last = request.headers.get("last-event-id");
+    if (last !== null && /^\d{1,15}$/.test(last)) input.since = last;
     const unsubscribe = parts.events.subscribe((event) => {
       if (event.type === "token.revoked" && event.payload.id === caller.tokenId) controller.abort(); // TOKEN-05
     });
     controller.signal.addEventListener("abort", unsubscribe, { once: true });
+    const items = await parts.gate.open(operation.name, input, { caller, signal: controller.signal }).catch((thrown: unknown) => {
+      controller.abort();
+      throw thrown;
+    });
     return sseResponse(items, operation.sse ?? ((item) => ({ data: JSON.stringify(item) })), controller, SECURITY_HEADERS);
   }
   const key = request.headers.get("idempotency-key") ?? undefined;
@@ -153,6 +156,12 @@ async function answer(
   }
   if (operation.status === 204) return new Response(null, { status: 204 });
   return Response.json(output ?? {}, { status: operation.status ?? 200, headers: { "cache-control": "no-store" } });
+}
+
+/** Names of the fields that hold lists, which a form sends as one part per entry. */
+function listFields(schema: Record<string, unknown>): Set<string> {
+  const properties = Object.entries((schema.properties ?? {}) as Record<string, { type?: string }>);
+  return new Set(properties.filter(([, { type }]) => type === "array").map(([name]) => name));
 }
 
 function bearer(header: string | undefined): string | undefined {

@@ -44,7 +44,7 @@ function serve(socket: net.Socket, parts: SocketParts): void {
   const send = (reply: SocketReply) => socket.writable && socket.write(`${JSON.stringify(reply)}\n`);
   let rest: Buffer[] = [];
   let held = 0;
-  socket.on("data", (chunk: Buffer) => {
+  const read = (chunk: Buffer) => {
     let from = 0;
     for (let at = chunk.indexOf(10, from); at >= 0; at = chunk.indexOf(10, from)) {
       const line = Buffer.concat([...rest, chunk.subarray(from, at)]);
@@ -57,13 +57,21 @@ function serve(socket: net.Socket, parts: SocketParts): void {
     held += tail.length;
     if (held > MAX_LINE_BYTES) {
       send({ id: null, error: new ArgusError("TOO_LARGE", `A line holds at most ${MAX_LINE_BYTES} bytes.`).toBody() });
-      socket.end();
       rest = [];
       held = 0;
+      socket.off("data", read);
+      socket.end();
+      socket.destroySoon(); // the rest of the line is not waited for
       return;
     }
     if (tail.length > 0) rest.push(Buffer.from(tail));
-  });
+    // Who does not read the replies is not read either, or they would pile up here.
+    if (socket.writableNeedDrain && !socket.isPaused()) {
+      socket.pause();
+      void drained(socket).then(() => socket.resume());
+    }
+  };
+  socket.on("data", read);
   socket.on("error", () => {});
   socket.on("close", () => {
     for (const controller of running.values()) controller.abort();

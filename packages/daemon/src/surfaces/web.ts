@@ -26,7 +26,8 @@ const NOT_BUILT = `<!doctype html><meta charset="utf-8"><title>Argus</title><p>T
 
 export function serveWeb(app: Hono): void {
   app.get("*", (c) => {
-    const wanted = decodeURIComponent(new URL(c.req.url).pathname);
+    const wanted = decoded(new URL(c.req.url).pathname);
+    if (wanted === null) return new Response("Not found", { status: 404, headers: { "content-type": "text/plain" } });
     const file = path.join(DIST, path.normalize(wanted));
     const inside = file.startsWith(DIST + path.sep);
     const hashed = wanted.startsWith("/assets/");
@@ -38,6 +39,15 @@ export function serveWeb(app: Hono): void {
       return new Response(NOT_BUILT, { status: 503, headers: { "content-type": "text/html; charset=utf-8", "cache-control": "no-store" } });
     return send(index, "no-store");
   });
+}
+
+/** A path as text, or null when its escapes make none. */
+function decoded(path: string): string | null {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return null;
+  }
 }
 
 function send(file: string, caching: string): Response {

@@ -67,6 +67,7 @@ const resolve = operation({
   }),
   output: Approval,
   rest: { "POST /api/approvals/{id}/resolve": {} },
+  as: { mcp: null },
   positional: ["id", "decision"],
 }).run(async ({ id, decision, digest }, { approvals }, { caller }) => view(await approvals.resolve(id, decision, digest, caller)));
 

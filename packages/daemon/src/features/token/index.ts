@@ -35,6 +35,7 @@ const mint = operation({
   tier: "admin",
   input: z.object({ label: z.string().trim().min(1).max(100), tier: Tier.optional().describe("Lower than the default of its kind") }),
   output: Minted,
+  shownOnce: ["token"],
   status: 201,
   rest: { "POST /api/tokens": {} },
   positional: ["label"],
@@ -48,6 +49,7 @@ const mintScope = operation({
   tier: "admin",
   input: z.object({ scope: z.string().regex(/^[a-z][a-z0-9-]{0,40}$/, "is a lower-case word"), tier: Tier.optional() }),
   output: Minted,
+  shownOnce: ["token"],
   positional: ["scope"],
   example: { input: { scope: "sample" }, output: { tier: "write" } },
 }).run(({ scope, tier }, { tokens }) => tokens.mint(`plugin ${scope}`, { scope, ...(tier && { tier }) }));
@@ -99,6 +101,7 @@ const loginLink = operation({
   tier: "admin",
   input: z.object({}),
   output: z.object({ url: z.string(), expires_in_minutes: z.number() }),
+  shownOnce: ["url"],
 }).run((_input, { tokens, addresses }) => {
   const base = addresses().web;
   return { url: `${base ?? "http://127.0.0.1:7743"}/#login=${tokens.loginCode()}`, expires_in_minutes: 15 };
