@@ -89,6 +89,25 @@ async function echo(): Promise<void> {
   );
 }
 
+/** Rule SUPERVISOR-22: 50 sessions write 100 KB/s each, and somebody types into another. */
+async function busy(): Promise<void> {
+  const text = "\\e[32mok\\e[0m some line of a build log that is about this long, more or less\\r\\n";
+  for (let n = 0; n < 50; n++)
+    await start(`busy${n}`, ["/usr/bin/perl", "-e", `$|=1; while (1) { print "${text}" x 128; select(undef, undef, undef, 0.1) }`]);
+  await start("typed", ["/bin/sh", "-c", "stty raw -echo; exec cat"]);
+  await pause(1_000);
+  let hear: (text: string) => void = () => {};
+  await client.watch("typed", { onSnapshot() {}, onOutput: (_, bytes) => hear(bytes.toString("latin1")), onExit() {} }, { since: 0 });
+  const times = await keys(
+    (key) => void client.input("typed", Buffer.from(key)),
+    (heard) => {
+      hear = heard;
+    },
+  );
+  console.log(`key echo beside 50 x 100 KB/s: ${milliseconds(times)} (goal p99 < 50)`);
+  for (let n = 0; n < 50; n++) await client.signal(`busy${n}`, "SIGKILL");
+}
+
 async function throughput(): Promise<void> {
   const file = join(home, "flood");
   const line = `\x1b[32m2026-11-21\x1b[0m build step \x1b[1mdone\x1b[0m, nothing to see here but ordinary text of some length\n`;
@@ -151,6 +170,7 @@ async function idle(): Promise<void> {
 try {
   const only = process.argv[2];
   if (!only || only === "echo") await echo();
+  if (!only || only === "busy") await busy();
   if (!only || only === "throughput") await throughput();
   if (!only || only === "idle") await idle();
 } finally {

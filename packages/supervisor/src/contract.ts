@@ -94,7 +94,10 @@ export interface SupervisorClient {
   spawn(request: SpawnRequest): Promise<{ pid: number }>;
   /** Resolves when the supervisor has taken the bytes (they are written in order, complete, 8-bit clean). */
   input(id: string, bytes: Uint8Array): Promise<void>;
-  /** Registers the size this connection wants as viewer `viewer`; the session takes the smallest of all attached viewers, and the size in force is returned. */
+  /**
+   * Registers the size this connection wants as viewer `viewer`; the session takes the smallest of all attached viewers, and the size in force is returned.
+   * A viewer counts while its connection watches the session; closing the watch of that name, or 0 x 0, takes its size back. With nobody attached a size simply applies.
+   */
   resize(id: string, cols: number, rows: number, viewer?: string): Promise<{ cols: number; rows: number }>;
   /** Signals the whole process group; with `killAfterMs` what is left is killed after that time, even if this client is gone by then. */
   signal(id: string, signal: string, options?: { killAfterMs?: number }): Promise<void>;

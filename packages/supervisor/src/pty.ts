@@ -55,6 +55,9 @@ const READ_BYTES = 4 * 1024;
 /** A program that does not read its input is asked again this often; it has 4 KiB of it in the kernel to work on. */
 const WRITE_RETRY_MS = 4;
 
+/** And this often at last, so that a program that never reads costs nothing. */
+const WRITE_RETRY_LIMIT_MS = 64;
+
 /** Keys and pastes kept for a program that does not read. More is refused, because it would be our memory. */
 const INPUT_LIMIT_BYTES = 8 * 1024 * 1024;
 
@@ -73,6 +76,7 @@ export class Pty {
   #input: Buffer[] = [];
   #inputBytes = 0;
   #retry: NodeJS.Timeout | null = null;
+  #retryMs = WRITE_RETRY_MS;
   #buffer = Buffer.allocUnsafeSlow(FIRST_BUFFER_BYTES);
   #used = 0;
   #ended = false;
@@ -162,13 +166,15 @@ export class Pty {
         written = writeSync(this.fd, bytes);
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code === "EAGAIN") {
-          this.#retry = setTimeout(() => this.#flush(), WRITE_RETRY_MS);
+          this.#retry = setTimeout(() => this.#flush(), this.#retryMs);
+          this.#retryMs = Math.min(this.#retryMs * 2, WRITE_RETRY_LIMIT_MS);
           return;
         }
         this.#input = [];
         this.#inputBytes = 0;
         return;
       }
+      this.#retryMs = WRITE_RETRY_MS;
       this.#inputBytes -= written;
       if (written === bytes.length) this.#input.shift();
       else this.#input[0] = bytes.subarray(written);

@@ -13,13 +13,16 @@ import { checkSocketPath, supervisorPaths } from "./paths.ts";
 export interface StartOptions {
   /** Folder of socket, lock, pid file and log, such as `~/.argus`. Made with mode 0700 when missing. */
   home: string;
-  /** How long to wait for an answer after the start; default 3,000. */
+  /** How long to wait for an answer after the start; default 3,000, and up to 10,000 while the process is still coming up. */
   waitMs?: number;
   /** Working directory of the process; default the user's home directory, because a folder that is deleted later must not be pinned. */
   cwd?: string;
 }
 
 const POLL_MS = 50;
+
+/** Longest wait for a process that runs and does not answer yet. */
+const BUSY_MS = 10_000;
 
 /** All the supervisor needs itself; an agent's environment comes whole with SPAWN, so no secret of the caller has to live in this process. */
 const PASSED_ON = [
@@ -65,11 +68,14 @@ export async function startSupervisor(options: StartOptions): Promise<{ client: 
   });
   child.unref();
   const waitMs = options.waitMs ?? 3_000;
-  const deadline = performance.now() + waitMs;
+  const began = performance.now();
+  // A process that is still coming up is not given up on: under load loading the program alone can take longer.
+  const over = () =>
+    performance.now() - began > (child.exitCode === null && child.signalCode === null ? Math.max(waitMs, BUSY_MS) : waitMs);
   for (;;) {
     const client = await connectSupervisor(paths.socket, { timeoutMs: 1_000 }).catch(() => null);
     if (client) return { client, started: true };
-    if (failure || performance.now() > deadline) {
+    if (failure || over()) {
       throw new SupervisorError(
         "UNAVAILABLE",
         `The session supervisor did not start (${failure ?? `no answer within ${waitMs} ms`}). Its log is ${paths.log}.`,

@@ -29,7 +29,7 @@ export class Sweeper {
   #report: (message: string) => void;
   /** Everything not known to be completely gone. */
   #owned = new Map<string, Owned>();
-  #sweeping = new Map<string, { owned: Owned; killAt: number; termed: boolean; done: () => void; promise: Promise<void> }>();
+  #sweeping = new Map<Owned, { killAt: number; termed: boolean; done: () => void; promise: Promise<void> }>();
   #running = false;
   #unsaved = false;
   #saving: Promise<void> | null = null;
@@ -58,15 +58,15 @@ export class Sweeper {
   /** Ends whatever is left of a session: SIGTERM now, SIGKILL after `killAfterMs`. Resolves when nothing is. */
   sweep(id: string, killAfterMs: number): Promise<void> {
     const killAt = performance.now() + killAfterMs;
-    const going = this.#sweeping.get(id);
+    const owned = this.#owned.get(id);
+    if (!owned) return Promise.resolve();
+    const going = this.#sweeping.get(owned);
     if (going) {
       going.killAt = Math.min(going.killAt, killAt);
       return going.promise;
     }
-    const owned = this.#owned.get(id);
-    if (!owned) return Promise.resolve();
     const { promise, resolve } = Promise.withResolvers<void>();
-    this.#sweeping.set(id, { owned, killAt, termed: false, done: resolve, promise });
+    this.#sweeping.set(owned, { killAt, termed: false, done: resolve, promise });
     if (!this.#running) void this.#run();
     return promise;
   }
@@ -104,12 +104,13 @@ export class Sweeper {
     while (this.#sweeping.size) {
       const left = await this.#survivors();
       const now = performance.now();
-      for (const [id, entry] of this.#sweeping) {
-        const pids = left.get(id) ?? [];
+      for (const [owned, entry] of this.#sweeping) {
+        const pids = left.get(owned) ?? [];
         if (!pids.length || now > entry.killAt + GIVE_UP_MS) {
-          if (pids.length) this.#report(`Processes ${pids.join(", ")} of session ${id} did not end after SIGKILL.`);
-          this.#sweeping.delete(id);
-          if (this.#owned.get(id) === entry.owned) this.#owned.delete(id);
+          if (pids.length) this.#report(`Processes ${pids.join(", ")} of session ${owned.id} did not end after SIGKILL.`);
+          this.#sweeping.delete(owned);
+          // The same name may be in use again.
+          if (this.#owned.get(owned.id) === owned) this.#owned.delete(owned.id);
           entry.done();
           continue;
         }
@@ -126,25 +127,23 @@ export class Sweeper {
   }
 
   /** Processes left of each session being swept. */
-  async #survivors(): Promise<Map<string, number[]>> {
-    const entries = [...this.#sweeping.values()].map((entry) => entry.owned);
+  async #survivors(): Promise<Map<Owned, number[]>> {
+    const entries = [...this.#sweeping.keys()];
     const marks = new Set(entries.flatMap((owned) => (owned.mark ? [owned.mark] : [])));
     const own = ownLine();
-    const found = new Map<string, number[]>();
+    const found = new Map<Owned, number[]>();
     const all = await allProcesses(marks);
     for (const owned of entries) {
       if (process.platform !== "linux") {
         // No /proc: the group is all that can be seen.
-        found.set(owned.id, this.signal(owned.pid, 0) ? [-owned.pid] : []);
+        found.set(owned, this.signal(owned.pid, 0) ? [-owned.pid] : []);
         continue;
       }
       const leader = all.find(({ fact }) => fact.pid === owned.pid)?.fact;
       // While anybody is in the terminal session its number is not given to a new process; so a leader with another start time means another one.
       const same = !leader || leader.started === owned.started;
       // A later run of the same task carries the same mark; its processes began with it or after.
-      const later = [...this.#owned.values()].filter(
-        (other) => other !== owned && other.mark === owned.mark && !this.#sweeping.has(other.id),
-      );
+      const later = [...this.#owned.values()].filter((other) => other !== owned && other.mark === owned.mark && !this.#sweeping.has(other));
       const before = Math.min(Number.POSITIVE_INFINITY, ...later.map((other) => other.started ?? Number.POSITIVE_INFINITY));
       const pids = all
         .filter(({ fact, marks }) => {
@@ -155,7 +154,7 @@ export class Sweeper {
           );
         })
         .map(({ fact }) => fact.pid);
-      found.set(owned.id, pids);
+      found.set(owned, pids);
     }
     return found;
   }
