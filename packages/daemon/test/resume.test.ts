@@ -26,7 +26,7 @@ async function startWithConversation(host: Host, input: Record<string, unknown> 
 /** The arguments the running agent says it got. */
 async function argumentsOf(host: Host, id: string): Promise<string[]> {
   await using viewer = await view(host, id);
-  return argumentsSeen(viewer);
+  return await argumentsSeen(viewer);
 }
 async function argumentsSeen(viewer: Viewer): Promise<string[]> {
   await viewer.until((v) => v.text().includes("ready"), "ready");
@@ -253,6 +253,7 @@ test("SESSION-45: through many exits nobody sees a session gone before its recor
   const EXITS = 60;
   for (let run = 1; ; run++) {
     for (;;) {
+      await new Promise(setImmediate); // else the exits never get their turn
       const gone = !host.system.services.sessions.live.has(Number(id));
       const task = await host.call<{ state: { value: string }; status: string }>("task.get", { id });
       if (!gone && task.state.value !== "exited" && task.status === "in_progress") continue;
