@@ -75,7 +75,8 @@ async function openPostgres(url: string): Promise<Store> {
 
 /** Ordered, recorded, in one transaction, after a copy of the file. A store from a newer program is refused untouched (LIFECYCLE-23). */
 async function migrate(store: Store, migrations: Record<string, Migration>, file: string | null): Promise<void> {
-  const migrator = new Migrator({ db: store.db, provider: { getMigrations: async () => migrations } });
+  // Features bring their tables side by side, so a name may sort before one that was run earlier; none depends on another's.
+  const migrator = new Migrator({ db: store.db, provider: { getMigrations: async () => migrations }, allowUnorderedMigrations: true });
   const known = new Set(Object.keys(migrations));
   const done = await executed(store);
   const foreign = done.filter((name) => !known.has(name));
