@@ -88,11 +88,14 @@ async function migrate(store: Store, migrations: Record<string, Migration>, file
   if (done.length === known.size) return;
   const newest = done.at(-1);
   if (file && newest) {
-    store.db.getExecutor(); // the copy below is consistent: nobody else writes yet, the daemon lock is held
+    const backup = `${file}.bak-${newest}`;
+    // Consistent: nobody else writes, the daemon's lock is held. A copy left by an attempt that failed later is of the same state.
+    fs.rmSync(`${backup}.new`, { force: true });
     const copy = new DatabaseSync(file);
-    copy.exec(`vacuum into '${`${file}.bak-${newest}`.replaceAll("'", "''")}'`);
+    copy.exec(`vacuum into '${`${backup}.new`.replaceAll("'", "''")}'`);
     copy.close();
-    fs.chmodSync(`${file}.bak-${newest}`, 0o600);
+    fs.chmodSync(`${backup}.new`, 0o600);
+    fs.renameSync(`${backup}.new`, backup);
   }
   const { error } = await migrator.migrateToLatest();
   if (error) throw error;
