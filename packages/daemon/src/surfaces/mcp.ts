@@ -64,13 +64,9 @@ export function mcpSurface(parts: McpParts): McpSurface {
     for (const stream of open)
       stream.enqueue(encode(`data: ${JSON.stringify({ jsonrpc: "2.0", method: "notifications/tools/list_changed" })}\n\n`));
   };
-  const callers = new WeakMap<Request, Caller>();
+  // One handler for all requests, because subscriptions of one are told of changes by another; who asks travels as its auth info.
   const handler = createMcpHandler(
-    ({ requestInfo }) => {
-      const caller = requestInfo && callers.get(requestInfo);
-      if (!caller) throw new Error("an MCP request lost its caller on the way");
-      return server(caller, parts, requestInfo.signal);
-    },
+    ({ authInfo, requestInfo }) => server(authInfo?.extra?.caller as Caller, parts, requestInfo?.signal ?? new AbortController().signal),
     { keepAliveMs: KEEPALIVE_MS },
   );
   const unsubscribe = parts.registry.onChange(() => {
@@ -94,7 +90,7 @@ export function mcpSurface(parts: McpParts): McpSurface {
       if (request.method === "GET") return eventStream(open);
       if (request.method !== "POST") return reply(new ArgusError("INVALID_INPUT", "The MCP endpoint takes POST, GET and DELETE."));
       try {
-        return await post(request, caller, { handler, callers });
+        return await post(request, caller, handler);
       } catch (thrown) {
         return reply(toArgusError(thrown));
       }
@@ -116,13 +112,7 @@ async function identify(request: Request, parts: McpParts): Promise<Caller> {
   return { kind: "anonymous", id: "anonymous", tier: "write", surface: "mcp" };
 }
 
-/** One handler for all requests, because subscriptions of one are told of changes by another; who asks is looked up by request. */
-interface Serving {
-  handler: McpHttpHandler;
-  callers: WeakMap<Request, Caller>;
-}
-
-async function post(request: Request, caller: Caller, parts: Serving): Promise<Response> {
+async function post(request: Request, caller: Caller, handler: McpHttpHandler): Promise<Response> {
   const text = Buffer.from(await readBody(request, MAX_BODY_BYTES)).toString("utf8");
   const parsed = tolerant(text);
   const headers = new Headers(request.headers);
@@ -131,8 +121,7 @@ async function post(request: Request, caller: Caller, parts: Serving): Promise<R
   headers.delete("content-length");
   const body = parsed === undefined ? text : JSON.stringify(parsed);
   const forwarded = new Request(request.url, { method: "POST", headers, body, signal: request.signal });
-  parts.callers.set(forwarded, caller);
-  const response = await parts.handler.fetch(forwarded);
+  const response = await handler.fetch(forwarded, { authInfo: { token: "", clientId: caller.id, scopes: [], extra: { caller } } });
   if (!response.headers.get("content-type")?.startsWith("text/event-stream")) return response;
   // A subscription has no end: reading it to the end would hold back its first line for ever.
   if ((parsed as { method?: unknown } | null | undefined)?.method === "subscriptions/listen") return response;
