@@ -41,19 +41,20 @@ export class Lookout {
         await this.#look(live);
       }
     } catch {
-      for (const live of [...this.#live.values()]) if (!live.starting) await this.#look(live).catch(() => {});
+      // Whoever did not answer this is not asked for screens either: each question would take its whole time limit.
+      for (const live of [...this.#live.values()]) if (!live.starting) await this.#look(live, false).catch(() => {});
     } finally {
       this.#polling = false;
     }
   }
 
-  async #look(live: Live): Promise<void> {
+  async #look(live: Live, reachable = true): Promise<void> {
     const { clock, node, events } = this.#parts;
     const now = clock.now();
     const lastOutputAt = live.outputAt;
     const quiet = rawIdle(lastOutputAt, now);
     if (!quiet) live.question = null;
-    else if (live.info && live.questionAt !== live.info.offset) {
+    else if (reachable && live.info && live.questionAt !== live.info.offset) {
       const screen = await node.sessions.snapshot(live.id, { scrollback: 0 }).catch(() => null);
       live.question = screen ? questionOn(screen.text) : null;
       live.questionAt = live.info.offset;

@@ -7,7 +7,7 @@ import type { Store } from "../../kernel/database.ts";
 import type { Events } from "../../kernel/events.ts";
 import type { Log } from "../../kernel/log.ts";
 import type { RunRow, TaskRow, Tasks } from "../task/index.ts";
-import { confirm, type Live, newLive } from "./live.ts";
+import { type Live, newLive } from "./live.ts";
 import { Lookout } from "./lookout.ts";
 import { type RunEnd, Runs } from "./runs.ts";
 import type { Claim } from "./state.ts";
@@ -306,8 +306,10 @@ export class TaskSessions {
       initialCols: run.cols,
       stopRequested: Boolean(run.stop_requested),
       wasActive: false,
+      info,
+      outputAt: info.lastOutputAt,
+      inputAt: info.lastInputAt,
     });
-    confirm(live, info, this.#parts.clock);
     live.settled.resolve();
   }
 
