@@ -29,6 +29,9 @@ const SILENCES = 2;
 /** And at the latest after this, if what holds it open goes on writing. */
 const DRAIN_LIMIT_MS = 2_000;
 
+/** An exit waits at most this long for the disk. */
+const LOG_LIMIT_MS = 2_000;
+
 /** What one program image hands to the next about a session. */
 export interface SessionState {
   request: SpawnRequest;
@@ -77,6 +80,7 @@ export class Session {
   #exit: ExitRecord | null = null;
   #status: { code: number | null; signal: string | null } | null = null;
   #drained = false;
+  #finishing = false;
   #drainTimer: NodeJS.Timeout | null = null;
   #paused = new Set<"model" | "viewer" | "handover">();
   #paceTimer: NodeJS.Timeout | null = null;
@@ -189,7 +193,7 @@ export class Session {
   /** Gives terminal, model and viewers the size now in force, if it changed. */
   applySize(): void {
     const size = this.sizes.decide();
-    if (!size || this.#exit) return;
+    if (!size || !this.alive) return;
     this.#pty.resize(size.cols, size.rows);
     this.#model.resize(size.cols, size.rows);
     for (const viewer of this.viewers) viewer.resized(size.cols, size.rows);
@@ -304,7 +308,7 @@ export class Session {
   }
 
   #unpause(reason: "model" | "viewer" | "handover"): void {
-    if (this.#paused.delete(reason) && this.#paused.size === 0 && !this.#exit) this.#pty.resume();
+    if (this.#paused.delete(reason) && this.#paused.size === 0 && !this.#status) this.#pty.resume();
   }
 
   /** The process is gone; what it wrote may still be in the kernel. */
@@ -340,14 +344,21 @@ export class Session {
   }
 
   #finish(): void {
-    if (this.#exit || !this.#status) return;
-    this.#exit = { ...this.#status, at: Date.now(), stopped: this.stopped };
+    if (this.#exit || !this.#status || this.#finishing) return;
+    this.#finishing = true;
+    const record = { ...this.#status, at: Date.now(), stopped: this.stopped };
+    let timer: NodeJS.Timeout | undefined;
     const announce = () => {
-      for (const viewer of this.viewers) viewer.ended(this.#exit as ExitRecord);
+      clearTimeout(timer);
+      if (this.#exit) return;
+      this.#exit = record;
+      for (const viewer of this.viewers) viewer.ended(record);
       this.#options.onExit(this);
     };
-    // Announced when the last output is in the log too, so that whoever acts on the exit finds all of it.
-    if (this.#log) this.#log.close().then(announce, announce);
-    else announce();
+    // Told when the last output is in the log too, so that whoever acts on the exit finds all of it; but a disk that hangs does not keep it back.
+    if (this.#log) {
+      timer = setTimeout(announce, LOG_LIMIT_MS);
+      this.#log.close().then(announce, announce);
+    } else announce();
   }
 }

@@ -47,12 +47,15 @@ export class Sweeper {
 
   /** Signals the group of a session. False when nothing is left of it. */
   signal(pid: number, signal: NodeJS.Signals | 0): boolean {
-    try {
-      process.kill(-pid, signal);
-      return true;
-    } catch {
-      return false;
-    }
+    // A child that was forked a moment ago does not lead a group yet.
+    return [-pid, pid].some((target) => {
+      try {
+        process.kill(target, signal);
+        return true;
+      } catch {
+        return false;
+      }
+    });
   }
 
   /** Ends whatever is left of a session: SIGTERM now, SIGKILL after `killAfterMs`. Resolves when nothing is. */

@@ -14,9 +14,9 @@ const sha = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("he
 test("SESSION-03: the agent leads its session and process group and has the PTY as terminal", async () => {
   await using host = await startHost();
   const { pid } = await host.spawn("a", ["/bin/sh", "-c", 'cut -d" " -f7 /proc/$$/stat; tty; sleep 1000']);
+  const text = await host.said("a", "/dev/pts/");
   const fact = processFact(pid);
   assert.deepEqual([fact?.group, fact?.session], [pid, pid]);
-  const text = await host.said("a", "/dev/pts/");
   assert.notEqual(Number(/^(?:\x1bc)?(\d+)/.exec(text)?.[1]), 0);
 });
 
@@ -185,12 +185,14 @@ test("SESSION-32: the smallest columns and rows of all viewers hold, unchanged s
   const seen = collect();
   const one = await host.client.watch("a", seen.handlers, { viewer: "one" });
   const two = await other.watch("a", collect().handlers, { viewer: "two" });
+  const shows = (size: string) => until(`the agent to say ${size}`, () => seen.text().trimEnd().endsWith(size));
   assert.deepEqual(await host.client.resize("a", 120, 40, "one"), { cols: 120, rows: 40 });
+  await shows("size 40 120");
   assert.deepEqual(await other.resize("a", 48, 60, "two"), { cols: 48, rows: 40 });
   assert.deepEqual(await other.resize("a", 48, 50, "two"), { cols: 48, rows: 40 });
-  await until("the size", () => seen.text().includes("size 40 48"));
+  await shows("size 40 48");
   two.close();
-  await until("the larger size", () => seen.text().includes("size 40 120", seen.text().indexOf("size 40 48")));
+  await shows("size 40 120");
   one.close();
   const info = await host.info("a");
   assert.deepEqual([info.cols, info.rows], [120, 40]);

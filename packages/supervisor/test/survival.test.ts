@@ -196,3 +196,11 @@ test("SESSION-28: a viewer that leaves and returns with since 100 times has ever
   const text = Buffer.concat([...parts, rest.bytes()]).toString();
   assert.equal(text, Array.from({ length: 3000 }, (_, i) => `line ${i + 1}\r\n`).join(""));
 });
+
+test("SUPERVISOR-30: with 20 idle sessions the supervisor uses at most 250 MiB", async () => {
+  await using host = await startHost();
+  for (let n = 0; n < 20; n++) await host.spawn(`idle${n}`, ["idle"]);
+  for (let n = 0; n < 20; n++) await host.info(`idle${n}`, (info) => info.offset > 0);
+  assert.deepEqual((await host.client.snapshot("idle19")).text[0], "idle");
+  assert.ok(memory(host.client.hello.pid) <= 250, `${memory(host.client.hello.pid)} MiB`);
+});

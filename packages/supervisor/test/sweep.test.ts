@@ -67,3 +67,12 @@ test("SUPERVISOR-26: a new supervisor ends what its killed predecessor left behi
   assert.ok(next.pid);
   host.client = await until("the new one answers", () => host.connect().catch(() => null));
 });
+
+test("SUPERVISOR-26: a signal right after the start is not lost, though the child leads no group yet", async () => {
+  await using host = await startHost();
+  for (let n = 0; n < 20; n++) {
+    await host.spawn(`s${n}`, ["/bin/sleep", "1000"]);
+    await host.client.signal(`s${n}`, "SIGTERM");
+  }
+  for (let n = 0; n < 20; n++) assert.equal((await host.ended(`s${n}`)).signal, "SIGTERM");
+});
