@@ -8,7 +8,7 @@ export function percentile(values: number[], p: number): number {
 }
 
 /** Milliseconds of each run, after warm-up. */
-export async function time(runs: number, warm: number, work: (run: number) => Promise<unknown> | unknown): Promise<number[]> {
+export async function time(runs: number, warm: number, work: (run: number) => unknown): Promise<number[]> {
   for (let n = 0; n < warm; n++) await work(-1 - n);
   const taken: number[] = [];
   for (let n = 0; n < runs; n++) {
@@ -23,8 +23,8 @@ export async function time(runs: number, warm: number, work: (run: number) => Pr
 export async function paired(
   runs: number,
   warm: number,
-  one: () => Promise<unknown> | unknown,
-  other: () => Promise<unknown> | unknown,
+  one: () => unknown,
+  other: () => unknown,
 ): Promise<[number[], number[]]> {
   const a: number[] = [];
   const b: number[] = [];
