@@ -35,6 +35,8 @@ export interface Liveness {
 }
 
 const RESULT_BYTES = 65_536; // TASK-28
+/** Tasks named in an error; more would be noise. */
+const CANDIDATES = 10;
 
 export class Tasks {
   #store: Store;
@@ -65,19 +67,20 @@ export class Tasks {
     return this.byDirectory(cwd);
   }
 
-  /** Longest worktree that is a prefix of the directory at a separator; archived ones do not count, a single running one is preferred. */
+  /** Longest worktree that is a prefix of the directory at a separator; archived ones do not count. No two tasks share a worktree. */
   async byDirectory(cwd: string): Promise<TaskRow> {
     const directory = path.resolve(cwd);
-    const rows = await this.#store.db.selectFrom("tasks").selectAll().where("archived", "=", 0).execute();
+    const rows = await this.#store.db.selectFrom("tasks").selectAll().where("archived", "=", 0).orderBy("id", "desc").execute();
     const matches = rows.filter((row) => directory === row.worktree || directory.startsWith(`${row.worktree}${path.sep}`));
-    const longest = Math.max(0, ...matches.map((row) => row.worktree.length));
-    const nearest = matches.filter((row) => row.worktree.length === longest);
-    const running = nearest.filter((row) => row.status === "in_progress");
-    const found = nearest.length === 1 ? nearest[0] : running.length === 1 ? running[0] : undefined;
+    const found = matches.sort((a, b) => b.worktree.length - a.worktree.length)[0];
     if (found) return found;
-    if (nearest.length > 1)
-      throw new ArgusError("CONFLICT", `${directory} belongs to several tasks: ${nearest.map((row) => row.id).join(", ")}. Pass id.`);
-    throw new ArgusError("NOT_FOUND", `No task in ${directory}. Pass id, or run this inside a task's worktree.`);
+    // Running ones first: an agent that lost its way is one of them.
+    const candidates = [...rows.filter((row) => row.status === "in_progress"), ...rows.filter((row) => row.status !== "in_progress")];
+    const told = candidates.slice(0, CANDIDATES).map((row) => `${row.id} in ${row.worktree}`);
+    throw new ArgusError(
+      "NOT_FOUND",
+      `No task in ${directory}. Pass id, or run this inside a task's worktree${told.length > 0 ? `: ${told.join(", ")}${candidates.length > CANDIDATES ? " and more" : ""}` : ""}.`,
+    );
   }
 
   async list(filter: Filter): Promise<TaskRow[]> {
