@@ -5,6 +5,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { readLog } from "../src/client.ts";
+import { Model, ModelThread } from "../src/model.ts";
+import { Ring } from "../src/ring.ts";
 import { collect, type Host, startHost, until } from "./host.ts";
 import { describeTerminal, feed, newTerminal } from "./screens.ts";
 
@@ -121,4 +123,27 @@ test("SUPERVISOR-21: a string that never ends does not hold the model up, and a 
   feed(terminal, shot.data);
   feed(terminal, Buffer.concat([stray.subarray(shot.offset - start), Buffer.from("\x07after")]));
   assert.equal(terminal.buffer.active.getLine(1)?.translateToString(true), "seenafter");
+});
+
+test("SUPERVISOR-21: when the thread of the models dies, it is started again and the screen is rebuilt from what is held", async () => {
+  const complaints: string[] = [];
+  const thread = new ModelThread((message) => complaints.push(message));
+  const ring = new Ring(1_000);
+  const answers: string[] = [];
+  const model = new Model({ thread, ring, log: null, cols: 40, rows: 5, onAnswer: (data) => answers.push(data), onProgress() {} });
+  const say = (text: string) => {
+    ring.push(Buffer.from(text));
+    model.note(Buffer.from(text), performance.now());
+  };
+  say("first\r\n");
+  assert.equal((await model.snapshot(0)).text[0], "first");
+  thread.post(null as never);
+  await until("the complaint", () => complaints.length > 0);
+  say("second\x1b[6n");
+  const shot = await model.snapshot(0);
+  assert.deepEqual([shot.text.slice(0, 2), shot.offset], [["first", "second"], ring.head]);
+  await until("the answer", () => answers.length > 0);
+  assert.deepEqual(answers, ["\x1b[2;7R"]);
+  model.close();
+  await thread.close();
 });
