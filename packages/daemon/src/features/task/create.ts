@@ -118,7 +118,7 @@ export class Creation {
 
   async #create(request: NewTask, caller: Caller, signal: AbortSignal, step: (step: string) => void): Promise<Created> {
     throwIfCancelled(signal);
-    const { tasks, projects, backends, launcher, node } = this.#parts.services();
+    const { tasks, projects, backends, launcher, sessions, node } = this.#parts.services();
     const { ports, worktreeRoot, log } = this.#parts;
     const project = await projects.find(request.project).catch((thrown: unknown) => {
       throw thrown instanceof ArgusError ? new ArgusError("INVALID_INPUT", thrown.message) : thrown;
@@ -191,12 +191,11 @@ export class Creation {
       undo.push(() => tasks.forget(row));
       undo.push(() => node.sessions.removeLog(launcher.logOf(row.id)));
       step("start");
-      if (!waits)
-        await launcher.start(row, {
-          resume: false,
-          ...(request.cols && { cols: request.cols }),
-          ...(request.rows && { rows: request.rows }),
-        });
+      if (!waits) {
+        const { cols, rows } = request;
+        await launcher.start(row, { resume: false, ...(cols && { cols }), ...(rows && { rows }) });
+        undo.push(() => sessions.end(row, { graceMs: 0 }));
+      }
       if (!request.name) this.#parts.naming?.name(row);
       return { row: await tasks.byId(String(row.id)), notice, fresh: true };
     } catch (thrown) {
