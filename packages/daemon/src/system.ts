@@ -9,7 +9,7 @@ import { Approvals } from "./features/approval/index.ts";
 import { Backends, harnessOf, splitCommand } from "./features/backend/index.ts";
 import { Config } from "./features/config/index.ts";
 import { Projects } from "./features/project/index.ts";
-import { decodeFiles, Launcher, Rerender, TaskSessions } from "./features/session/index.ts";
+import { decodeFiles, Deliveries, Launcher, Rerender, TaskSessions } from "./features/session/index.ts";
 import { Creation, Dependencies, Destruction, Naming, Ports, type TaskRow, Tasks } from "./features/task/index.ts";
 import { Tokens } from "./features/token/index.ts";
 import { Audit } from "./kernel/audit.ts";
@@ -156,6 +156,8 @@ export async function startSystem(options: SystemOptions): Promise<System> {
   });
   const naming = options.autoName === false ? null : new Naming(node, tasks, log);
   const creation = new Creation({ services: all, ports: new Ports(store, node), naming, clock, log, worktreeRoot: paths.worktrees });
+  const deliveries = new Deliveries({ node, sessions, events, clock, log });
+  opened.defer(() => deliveries.stop());
   Object.assign(services, {
     store,
     events,
@@ -168,6 +170,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
     sessions,
     launcher,
     rerender: new Rerender(launcher, log),
+    deliveries,
     creation,
     destruction: new Destruction(all, log, paths.worktrees),
     dependencies: new Dependencies(all, log),
