@@ -64,7 +64,8 @@ export async function startHost(options: HostOptions = {}): Promise<Host> {
   const env: NodeJS.ProcessEnv = {
     ...process.env,
     HOME: userHome,
-    PATH: `${FIXTURES}:${process.env.PATH}`,
+    // What a test puts into `<home>/bin` is found before anything of this machine.
+    PATH: `${path.join(home, "bin")}:${FIXTURES}:${process.env.PATH}`,
     ARGUS_HOME: home,
     ARGUS_MCP_PORT: "0",
     ...(options.rest && { ARGUS_API_PORT: "0" }),

@@ -5,11 +5,13 @@ import fs from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
 import type { Node } from "@argus/runner";
+import { sql } from "kysely";
 import { Ports } from "../src/features/task/ports.ts";
 import { Tasks } from "../src/features/task/tasks.ts";
 import { environmentOf } from "../src/features/task/workspace.ts";
 import { agentOf, type Host, OWNER, startHost } from "../src/host.ts";
 import { TestClock } from "../src/kernel/clock.ts";
+import type { Store } from "../src/kernel/database.ts";
 import { Events } from "../src/kernel/events.ts";
 import { agent, commit, create, git, look, program, said, traces } from "./scratch.ts";
 import { onBothStores } from "./stores.ts";
@@ -22,6 +24,16 @@ async function workspace(host: Host, text: string, { accept = true } = {}): Prom
   const sha256 = hash(text);
   if (accept) await host.call("project.consent", { name: "demo", sha256 });
   return sha256;
+}
+
+interface Injected {
+  mock: { restore(): void | Promise<void> };
+}
+
+/** The database itself refuses the next task. */
+async function refuseRows(store: Store): Promise<Injected> {
+  await sql`create trigger refused before insert on tasks begin select raise(abort, 'disk full'); end`.execute(store.db);
+  return { mock: { restore: async () => void (await sql`drop trigger refused`.execute(store.db)) } };
 }
 
 const PRINTS_ENV = `#!/usr/bin/env node
@@ -49,26 +61,25 @@ test("WORKTREE-07: a failure after each step of a creation leaves nothing behind
       }) as never,
     );
   };
-  const steps: Record<string, () => { mock: { restore(): void } }> = {
-    exclude: () => failAfter(node.worktrees, "exclude"),
+  const steps: Record<string, () => Injected | Promise<Injected>> = {
+    files: () => failAfter(node.worktrees, "exclude"),
     attachments: () => failAfter(node.files, "saveContext"),
     contract: () => failAfter(node.worktrees, "contract"),
     ports: () => failAfter(node.ports, "free"),
     copy: () => failAfter(node.worktrees, "copyIgnored"),
     setup: () => failAfter(node.processes, "run"),
-    row: () => failAfter(host.system.services.tasks, "insert"),
+    row: () => refuseRows(store),
     start: () => failAfter(node.sessions, "spawn"),
     "end of start": () => failAfter(host.system.services.tasks, "byId"),
   };
   for (const [step, inject] of Object.entries(steps)) {
-    const injected = inject();
+    const injected = await inject();
     await assert.rejects(attempt(), `${step} was to fail`);
-    injected.mock.restore();
+    await injected.mock.restore();
     await host.eventually(async () => {
       await host.system.services.sessions.reconcile();
       return (await node.sessions.list()).length === 0;
     }, `no session to be left after ${step}`);
-    if (step === "row") await store.db.deleteFrom("tasks").execute(); // the injected failure came after the commit, which no real one does
     assert.deepEqual(await traces(host), before, `after a failure of ${step}`);
   }
   const made = await create(host, { name: "half" });
