@@ -1,6 +1,7 @@
 /** `argus session-supervisor start|stop|status|upgrade`. */
 import path from "node:path";
 import { createInterface } from "node:readline/promises";
+import { CallError } from "@argus/client/socket";
 import { connectSupervisor, startSupervisor } from "@argus/supervisor/client";
 import { UsageError } from "./flags.ts";
 import type { Globals } from "./globals.ts";
@@ -52,9 +53,16 @@ export async function run(args: string[], globals: Globals): Promise<number> {
     }
     case "upgrade": {
       const client = await connectSupervisor(socket, { timeoutMs: 2000 });
+      const before = living(await client.list());
       await client.shutdown({ handover: true });
       await client.closed;
-      process.stdout.write("The supervisor runs the installed program now; every agent went on.\n");
+      const after = await answering(socket);
+      const { build } = after.hello;
+      const lost = before.length - living(await after.list()).filter((session) => before.some((one) => one.id === session.id)).length;
+      after.close();
+      process.stdout.write(
+        `The supervisor runs build ${build} now; ${lost === 0 ? "every agent goes on" : `${lost} agent${lost === 1 ? "" : "s"} ended meanwhile`}.\n`,
+      );
       return 0;
     }
     default:
@@ -67,4 +75,20 @@ async function confirmed(sessions: number): Promise<boolean> {
   const answer = await ask.question(`This interrupts ${sessions} running agent${sessions === 1 ? "" : "s"}. Stop the supervisor? [y/N] `);
   ask.close();
   return /^y(es)?$/i.test(answer.trim());
+}
+
+const living = <Session extends { exit: unknown }>(sessions: Session[]) => sessions.filter((session) => session.exit === null);
+
+/** The new program image answers after a moment; a busy machine needs a few. */
+async function answering(socket: string): ReturnType<typeof connectSupervisor> {
+  for (const until = Date.now() + 15_000; ; ) {
+    const client = await connectSupervisor(socket, { timeoutMs: 1000 }).catch(() => null);
+    if (client) return client;
+    if (Date.now() > until)
+      throw new CallError({
+        error: `The supervisor did not answer after its upgrade. Its log is supervisor.log in ${argusHome()}; \`argus session-supervisor start\` starts one.`,
+        code: "UNAVAILABLE",
+      });
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
 }
