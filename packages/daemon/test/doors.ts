@@ -136,9 +136,11 @@ export function raw(
   url: string | URL,
   options: { method?: string; headers?: http.OutgoingHttpHeaders; body?: string | Uint8Array; agent?: http.Agent } = {},
 ): Promise<RawReply> {
-  const { body, ...rest } = options;
+  const { body } = options;
+  // Node frames the body of a DELETE by itself only when told its length.
+  const headers = { ...options.headers, ...(body !== undefined && { "content-length": Buffer.byteLength(body) }) };
   return new Promise((resolve, reject) => {
-    const request = http.request(url, { ...rest, setHost: rest.headers?.host === undefined }, (response) => {
+    const request = http.request(url, { ...options, headers, setHost: options.headers?.host === undefined }, (response) => {
       const parts: Buffer[] = [];
       response.on("data", (part: Buffer) => parts.push(part));
       response.on("end", () =>
