@@ -9,7 +9,7 @@ import { Approvals } from "./features/approval/index.ts";
 import { Backends, harnessOf, splitCommand } from "./features/backend/index.ts";
 import { Config } from "./features/config/index.ts";
 import { Projects } from "./features/project/index.ts";
-import { decodeFiles, Deliveries, Launcher, Rerender, TaskSessions } from "./features/session/index.ts";
+import { Deliveries, decodeFiles, Launcher, Rerender, TaskSessions } from "./features/session/index.ts";
 import { Creation, Dependencies, Destruction, Naming, Ports, type TaskRow, Tasks } from "./features/task/index.ts";
 import { Tokens } from "./features/token/index.ts";
 import { Audit } from "./kernel/audit.ts";
@@ -178,6 +178,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
     approvals,
     decodeFiles,
     conversationsOf,
+    userHome: env.HOME ?? os.homedir(),
     destroyed: (taskId: number) => void approvals.cancelOf(taskId).catch((err) => log.warn({ err }, "approvals not cancelled")),
     paths,
     addresses: () => listeners.addresses(),

@@ -132,8 +132,6 @@ export class Projects {
 
   /** Entries of the file are read-only here: a change would have no effect, and saying nothing would be a lie. */
   async #stored(name: string, verb: string): Promise<void> {
-    const row = await this.#store.db.selectFrom("projects").select("name").where("name", "=", name).executeTakeFirst();
-    if (row) return;
     if (this.#config.fileLayer().projects[name])
       throw new ArgusError("CONFLICT", `The project ${JSON.stringify(name)} is set by config.toml and can only be ${verb} there.`);
     await this.find(name);
