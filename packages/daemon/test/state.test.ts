@@ -221,3 +221,34 @@ test("SESSION-24: a report with another task's token is refused, and changes not
   await host.call("task.stop", { id: mine });
   assert.equal(await report(token, mine), 401, "a run's token ends with it");
 });
+
+test("SESSION-20: a paused agent is paused, also after a daemon restart, goes on when told, and can be stopped", async () => {
+  await using host = await startHost();
+  const id = await start(host, "flood");
+  await untilState(host, id, "working");
+  assert.deepEqual(await host.call("session.pause", { id }), { status: "paused" });
+  const paused = await untilState(host, id, "paused");
+  assert.deepEqual([paused.state?.source, paused.status, paused.idle], ["process", "in_progress", false]);
+  await host.restart();
+  await untilState(host, id, "paused");
+  await host.call("session.continue", { id });
+  await untilState(host, id, "working");
+  await host.call("session.pause", { id });
+  await host.call("task.stop", { id });
+  const { runs } = await host.call<{ runs: { end_reason: string; signal: string }[] }>("task.runs", { id });
+  assert.deepEqual([runs[0]?.end_reason, runs[0]?.signal], ["stopped", "SIGTERM"]);
+});
+
+test("SESSION-50: a task shows what its agent's process tree takes", { skip: process.platform !== "linux" }, async () => {
+  await using host = await startHost();
+  const [flood, idle] = [await start(host, "flood"), await start(host, "idle")];
+  host.clock.advance(10_000);
+  const busy = await host.until(flood, (task) => task.load !== undefined && task.load.cpu === 0, "a first measurement");
+  assert.ok((busy.load?.memory ?? 0) > 10e6, JSON.stringify(busy.load));
+  await host.eventually(async () => {
+    host.clock.advance(10_000);
+    return ((await host.call<Task>("task.get", { id: flood })).load?.cpu ?? 0) > 0;
+  }, "a share of a processor");
+  const quiet = await host.until(idle, (task) => task.load !== undefined);
+  assert.equal(quiet.load?.cpu, 0);
+});

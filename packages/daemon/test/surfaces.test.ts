@@ -17,6 +17,8 @@ const WITHOUT: Record<string, string> = {
   "project.consent": "needs the digest of a file in the repository",
   "project.create": "needs the path of a repository",
   "session.attach": "answers with a path of this machine",
+  "session.deliver": "whether it is typed at once depends on what the agent does",
+  "session.delivery": "needs a delivery that is under way",
   "session.history": "the bytes of a real terminal",
   "session.report": "an agent's own hook calls it",
   "session.screen": "the screen of a real terminal",
@@ -71,7 +73,7 @@ function normal(host: Host, value: unknown, task: string | undefined): unknown {
   const text = JSON.stringify(value, (name, inner: unknown) => {
     if (name === "pid") return "PID";
     if (name === "token" || name === "last4") return "SECRET";
-    if (["duration_ms", "elapsed", "attention"].includes(name)) return "VARIES";
+    if (["duration_ms", "elapsed", "attention", "load"].includes(name)) return "VARIES";
     if (name === "id" && inner === task) return "TASK";
     return inner;
   });

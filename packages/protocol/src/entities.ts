@@ -44,6 +44,10 @@ export const Task = z.object({
   sandboxed: z.boolean(),
   completion: z.enum(["verified", "claimed"]).optional(),
   state: SessionState.optional(),
+  load: z
+    .object({ cpu: z.number().describe("Share of one processor"), memory: z.number().describe("Resident bytes") })
+    .optional()
+    .describe("What the agent's whole process tree takes, sampled every 10 s"),
   last_run: z.object({ end_reason: EndReason.nullable(), exit_code: z.number().nullable(), ended_at: z.string().nullable() }).optional(),
   usage: z
     .object({ tokens_in: z.number().nullable(), tokens_out: z.number().nullable(), usd: z.number().nullable(), imputed: z.boolean() })

@@ -159,6 +159,16 @@ export interface Processes {
   ): Promise<RunResult>;
   /** Absolute path of a program on PATH, or null. */
   which(program: string): Promise<string | null>;
+  /** What the process trees below these pids take; pids that are gone, or a system without /proc, have no entry (SESSION-50). */
+  load(pids: number[]): Promise<Map<number, Load>>;
+}
+export interface Load {
+  /** Processor time so far, milliseconds. */
+  cpuMs: number;
+  /** Resident memory, bytes. */
+  memory: number;
+  /** The root was stopped by a signal. */
+  stopped: boolean;
 }
 
 // ---------------------------------------------------------------- sessions

@@ -4,6 +4,7 @@ import { access, constants, mkdtemp, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, isAbsolute, join } from "node:path";
 import { ArgusError } from "@argus/protocol";
+import { loadOf } from "./load.ts";
 import type { Processes, RunResult } from "./node.ts";
 
 /** 4 MiB per stream: more than a person reads, little enough for many at once. */
@@ -206,5 +207,6 @@ export function processesIn(own: NodeJS.ProcessEnv): Processes {
       }
     },
     which: (program) => which(program, own.PATH),
+    load: loadOf,
   };
 }

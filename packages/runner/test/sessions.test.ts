@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { EventEmitter, once } from "node:events";
 import { test } from "node:test";
-import { SupervisorError, type ExitRecord, type Snapshot, type SupervisorClient, type WatchHandlers } from "@argus/supervisor/client";
+import { type ExitRecord, type Snapshot, type SupervisorClient, SupervisorError, type WatchHandlers } from "@argus/supervisor/client";
 import { SupervisorSessions } from "../src/sessions.ts";
 
 /** A supervisor with one session "s" that keeps all its bytes; its connections can be cut, and it can be away. */

@@ -65,6 +65,25 @@ export const restart = startAgain(
   "task_restart",
 );
 
+const freeze = (name: string, paused: boolean, summary: string, path: string) =>
+  operation({
+    name,
+    summary,
+    tier: "write",
+    input: z.object(taskId),
+    output: z.object({ status: z.enum(["paused", "continued"]) }),
+    rest: { [path]: {} },
+    positional: ["id"],
+    example: { given: "task:idle", input: { id: "$task" }, output: { status: paused ? "paused" : "continued" } },
+  }).run(async (ref, { tasks, sessions }, { caller }) => {
+    const row = await tasks.find(ref, caller);
+    await sessions.pause(sessions.find(row), paused);
+    return { status: paused ? ("paused" as const) : ("continued" as const) };
+  });
+
+export const pause = freeze("session.pause", true, "Freeze the agent of a task where it is", "POST /api/tasks/{id}/pause");
+export const goOn = freeze("session.continue", false, "Let a frozen agent go on", "POST /api/tasks/{id}/continue");
+
 export const stopAll = operation({
   name: "session.stop_all",
   summary: "Stop every running session",

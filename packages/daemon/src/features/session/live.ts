@@ -1,6 +1,7 @@
 /** A run that lives, and the token that belongs to it. */
 import { createHash, randomBytes } from "node:crypto";
 import type { SessionState } from "@argus/protocol";
+import type { Load } from "@argus/runner";
 import type { SessionInfo } from "@argus/supervisor/client";
 import type { Clock } from "../../kernel/clock.ts";
 import type { TaskRow } from "../task/index.ts";
@@ -36,6 +37,8 @@ export interface Live {
   claim: Claim | null;
   driftSince: number | null;
   paused: boolean;
+  /** The newest measurement, and the share of a processor since the one before. */
+  load: (Load & { at: number; cpu: number }) | null;
   viewers: number;
   stopRequested: boolean;
   pendingRestart: boolean;
@@ -63,6 +66,7 @@ export function newLive(row: Pick<TaskRow, "id" | "run_count">, now: number): Li
     claim: null,
     driftSince: null,
     paused: false,
+    load: null,
     viewers: 0,
     stopRequested: false,
     pendingRestart: false,

@@ -48,6 +48,21 @@ export class Lookout {
     }
   }
 
+  /** Measures all process trees in one pass; also tells who was stopped, by us before a restart or by somebody else. */
+  async measure(): Promise<void> {
+    const lives = [...this.#live.values()].filter((live) => !live.starting);
+    const loads = await this.#parts.node.processes.load(lives.map((live) => live.pid));
+    const at = performance.now();
+    for (const live of lives) {
+      const load = loads.get(live.pid);
+      if (!load) continue;
+      const before = live.load;
+      const cpu = before && at > before.at ? Math.max(0, load.cpuMs - before.cpuMs) / (at - before.at) : 0;
+      live.load = { ...load, at, cpu: Math.round(cpu * 1000) / 1000 };
+      live.paused = load.stopped;
+    }
+  }
+
   async #look(live: Live, reachable = true): Promise<void> {
     const { clock, node, events } = this.#parts;
     const now = clock.now();

@@ -19,6 +19,7 @@ declare module "../../kernel/operation.ts" {
 }
 
 const POLL_MS = 1000;
+const MEASURE_MS = 10_000; // SESSION-50
 export interface SessionParts {
   store: Store;
   events: Events;
@@ -55,7 +56,7 @@ export class TaskSessions {
     this.#parts = parts;
     this.runs = new Runs(parts);
     this.#lookout = new Lookout(parts, this.live, (id, exit, offset) => this.#finish(id, exit, offset));
-    parts.tasks.liveness = { stateOf: (row) => this.stateOf(row), isIdle: (row) => this.isIdle(row) };
+    parts.tasks.liveness = { stateOf: (row) => this.stateOf(row), isIdle: (row) => this.isIdle(row), loadOf: (row) => this.#loadOf(row) };
   }
 
   /** Takes over what runs, then keeps looking. Resolves after the first reconciliation, or at once when the supervisor is away. */
@@ -75,7 +76,9 @@ export class TaskSessions {
       ),
     );
     this.#stops.push(clock.every(POLL_MS, () => void this.poll()));
+    this.#stops.push(clock.every(MEASURE_MS, () => void this.measure()));
     await this.reconcile().catch((err) => log.warn({ err }, "the supervisor cannot be asked yet; no run was closed"));
+    await this.measure();
   }
 
   stop(): void {
@@ -318,6 +321,22 @@ export class TaskSessions {
   /** One look at all sessions. */
   poll(): Promise<void> {
     return this.#lookout.poll();
+  }
+
+  async measure(): Promise<void> {
+    await this.#lookout.measure().catch((err) => this.#parts.log.warn({ err }, "process trees could not be measured"));
+  }
+
+  #loadOf(row: TaskRow): { cpu: number; memory: number } | undefined {
+    const load = this.live.get(row.id)?.load;
+    return load ? { cpu: load.cpu, memory: load.memory } : undefined;
+  }
+
+  /** Freezes the agent's whole process group, or lets it go on. */
+  async pause(live: Live, paused: boolean): Promise<void> {
+    await this.#parts.node.sessions.signal(live.id, paused ? "SIGSTOP" : "SIGCONT");
+    live.paused = paused;
+    await this.poll();
   }
 
   /** A harness's own word about its state. */

@@ -32,6 +32,7 @@ export interface Filter {
 export interface Liveness {
   stateOf(row: TaskRow): Task["state"];
   isIdle(row: TaskRow): boolean;
+  loadOf(row: TaskRow): Task["load"];
 }
 
 const RESULT_BYTES = 65_536; // TASK-28
@@ -42,7 +43,7 @@ export class Tasks {
   #store: Store;
   #events: Events;
   #clock: Clock;
-  liveness: Liveness = { stateOf: () => undefined, isIdle: (row) => row.status === "in_progress" };
+  liveness: Liveness = { stateOf: () => undefined, isIdle: (row) => row.status === "in_progress", loadOf: () => undefined };
 
   constructor(store: Store, events: Events, clock: Clock) {
     this.#store = store;
@@ -279,6 +280,7 @@ export class Tasks {
     const some = <K extends string>(name: K, value: string) => (value === "" ? {} : ({ [name]: value } as Record<K, string>));
     const age = elapsed(row.started_at, row.ended_at, this.#clock.now());
     const state = this.liveness.stateOf(row);
+    const load = this.liveness.loadOf(row);
     return {
       id: String(row.id),
       name: row.name,
@@ -302,6 +304,7 @@ export class Tasks {
       ...(row.completion && { completion: row.completion as "verified" | "claimed" }),
       ...(age !== undefined && { elapsed: age }),
       ...(state && { state }),
+      ...(load && { load }),
       ...(run && {
         last_run: {
           end_reason: run.end_reason as never,
