@@ -5,7 +5,7 @@ import { closeSync, mkdirSync, openSync } from "node:fs";
 import { homedir } from "node:os";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { connectSupervisor } from "./client.ts";
+import { connectSupervisor } from "./connect.ts";
 import type { SupervisorClient } from "./contract.ts";
 import { SupervisorError } from "./errors.ts";
 import { checkSocketPath, supervisorPaths } from "./paths.ts";

@@ -169,7 +169,7 @@ export class Viewer {
       return;
     }
     this.#asked = true;
-    this.#picture(this.#scrollback).then((snapshot) => this.#show(snapshot));
+    void this.#picture(this.#scrollback).then((snapshot) => this.#show(snapshot));
   }
 
   #show(snapshot: Snapshot): void {
