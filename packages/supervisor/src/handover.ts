@@ -78,7 +78,8 @@ export async function handOver(options: HandoverOptions): Promise<never> {
 
 /** Loads the next image in a process of its own: if that fails, so would the replacement, and with it every agent. */
 function probe(command: string[]): Promise<void> {
-  const [file, ...args] = [...command, "--probe"] as [string, ...string[]];
+  const file = command[0] as string;
+  const args = [...command.slice(1), "--probe"];
   return new Promise((resolve, reject) => {
     execFile(file, args, { timeout: PROBE_MS }, (error, _, complaint) => {
       if (!error) resolve();
