@@ -1,5 +1,5 @@
 /** A caller for operations: the local socket, or another machine over HTTP. */
-import { SocketClient } from "@argus/client/socket";
+import { CallError, SocketClient } from "@argus/client/socket";
 import { UsageError } from "./flags.ts";
 import type { Globals } from "./globals.ts";
 import { daemonSocket } from "./home.ts";
@@ -48,17 +48,31 @@ export async function connect(globals: Globals, { start = true } = {}): Promise<
   };
 }
 
-async function remote(url: string, token: string | null): Promise<Connection> {
-  if (!token) throw new UsageError("--remote needs a token: pass --token, or set ARGUS_TOKEN.");
+async function remote(address: string, token: string | null): Promise<Connection> {
+  const url = URL.parse(address);
+  if (!url || !/^https?:$/.test(url.protocol))
+    throw new UsageError(`--remote takes an address such as http://host:7743, not ${JSON.stringify(address)}.`);
+  if (!token) throw new CallError({ error: "--remote needs a token: pass --token, or set ARGUS_TOKEN.", code: "AUTH_REQUIRED" });
   const { HttpClient } = await import("@argus/client/http");
-  const client = new HttpClient({ url, token });
+  const client = new HttpClient({
+    url: address,
+    token,
+    fetch: (at, init) => fetch(at, init).catch((thrown: unknown) => unreachable(address, thrown)),
+  });
   return {
     call: (name, input) => client.call(name, input),
     manifest: async (names) => {
-      const response = await fetch(new URL("/api/operations", url), { headers: { authorization: `Bearer ${token}` } });
-      const { operations } = (await response.json()) as { operations: ManifestEntry[] };
+      const { operations } = await client.get<{ operations: ManifestEntry[] }>("/api/operations");
       return names ? operations.filter((one) => names.includes(one.name)) : operations;
     },
     close: () => {},
   };
+}
+
+function unreachable(address: string, thrown: unknown): never {
+  const { cause, message } = thrown as { cause?: { code?: string }; message: string };
+  throw new CallError({
+    error: `Nothing answers at ${address} (${cause?.code ?? message}). Is the daemon there running, with api.enabled set?`,
+    code: "UNAVAILABLE",
+  });
 }

@@ -1,5 +1,6 @@
 /** Turns words and flags into an operation's input, by its schema. */
 import type { ManifestEntry, Schema } from "./connection.ts";
+import { nearest, typed } from "./words.ts";
 
 /** Bad usage: exit status 2. */
 export class UsageError extends Error {}
@@ -23,14 +24,7 @@ export function inputFrom(operation: ManifestEntry, words: string[]): Record<str
     const negated = flag.startsWith("no_") && !(flag in properties);
     const name = negated ? flag.slice(3) : flag;
     const schema = properties[name];
-    if (!schema)
-      throw new UsageError(
-        `${operation.name} has no flag --${flag.replaceAll("_", "-")}. It has: ${
-          Object.keys(properties)
-            .map((one) => `--${one.replaceAll("_", "-")}`)
-            .join(", ") || "none"
-        }.`,
-      );
+    if (!schema) throw new UsageError(unknownFlag(operation.name, flag, Object.keys(properties)));
     if (isBoolean(schema) && inline === undefined && !/^(true|false)$/.test(words[at + 1] ?? "")) input[name] = !negated;
     else {
       const value = inline ?? words[++at];
@@ -43,13 +37,21 @@ export function inputFrom(operation: ManifestEntry, words: string[]): Record<str
     const name = places[Math.min(index, places.length - 1)];
     if (name === undefined)
       throw new UsageError(
-        `${operation.name} takes no word ${JSON.stringify(word)} here. \`argus help ${operation.name.replaceAll(".", " ")}\` shows what it takes.`,
+        `argus ${typed(operation.name)} takes no word ${JSON.stringify(word)} here. \`argus help ${typed(operation.name)}\` shows what it takes.`,
       );
     const schema = properties[name] ?? {};
     if (index >= places.length && !isList(schema)) input[name] = `${String(input[name])} ${word}`;
     else add(input, name, schema, word);
   });
   return input;
+}
+
+function unknownFlag(operation: string, flag: string, known: string[]): string {
+  const dashed = (name: string) => `--${name.replaceAll("_", "-")}`;
+  const near = nearest(flag, known);
+  return `argus ${typed(operation)} has no flag ${dashed(flag)}. ${
+    near ? `Did you mean ${dashed(near)}? ` : ""
+  }${known.length > 0 ? `It has ${known.map(dashed).join(", ")}.` : "It has none."}`;
 }
 
 function split(text: string): [string, string | undefined] {

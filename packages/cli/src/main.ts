@@ -11,8 +11,8 @@ const WORDS: Record<string, () => Promise<{ run(args: string[], globals: ReturnT
   doctor: () => import("./doctor.ts"),
   help: () => import("./help.ts"),
 };
-/** Words that are also the first word of operations: `argus daemon info` is one, `argus daemon start` is not. */
-const OWN_VERBS: Record<string, Set<string>> = { daemon: new Set(["start", "stop", "restart", "status", "run", "install", "uninstall"]) };
+/** Own words that are also the first word of operations: `argus daemon info` is one, `argus daemon start` is not. */
+const OPERATIONS: Record<string, Set<string>> = { daemon: new Set(["info"]) };
 
 const globals = parseGlobals(process.argv.slice(2));
 const [first = "", second = ""] = globals.args;
@@ -20,14 +20,14 @@ try {
   process.exitCode = await dispatch();
 } catch (thrown) {
   const { report } = await import("./output.ts");
-  process.exitCode = report(thrown, globals.json);
+  process.exitCode = report(thrown, globals.json, ["argus", first, second].join(" ").trim());
 }
 // Anything still open (a connection kept alive) must not keep a finished command.
 process.exit();
 
 async function dispatch(): Promise<number> {
   if (globals.version) {
-    process.stdout.write("argus 0.1.0\n");
+    process.stdout.write(globals.json ? '{"version":"0.1.0"}\n' : "argus 0.1.0\n");
     return 0;
   }
   if (globals.help && !WORDS[first]) return (await import("./help.ts")).run(globals.args, globals);
@@ -36,6 +36,6 @@ async function dispatch(): Promise<number> {
     return (await import("./help.ts")).run([], globals);
   }
   const own = WORDS[first];
-  if (own && (!OWN_VERBS[first] || OWN_VERBS[first].has(second) || second === "")) return (await own()).run(globals.args.slice(1), globals);
+  if (own && !OPERATIONS[first]?.has(second)) return (await own()).run(globals.args.slice(1), globals);
   return (await import("./operation.ts")).run(globals.args, globals);
 }

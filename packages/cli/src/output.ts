@@ -1,6 +1,7 @@
 /** What a command prints: JSON for programs, aligned text for people, one sentence for a failure. */
 import { ERRORS, type ErrorCode } from "@argus/protocol/errors";
 import { UsageError } from "./flags.ts";
+import { noteFailure } from "./ux-log.ts";
 
 const STATUS_GLYPH: Record<string, string> = { pending: "○", in_progress: "●", in_review: "◇", complete: "✓" };
 const STATE_GLYPH: Record<string, string> = {
@@ -25,11 +26,13 @@ export function printItem(item: unknown, json: boolean): void {
   else process.stdout.write(`${JSON.stringify(item)}\n`);
 }
 
-/** Returns the exit status. */
-export function report(thrown: unknown, json: boolean): number {
+/** Returns the exit status. What is not the user's slip is noted in ux.log as well. */
+export function report(thrown: unknown, json: boolean, command = "argus"): number {
   const error = thrown as { message?: string; code?: string; details?: unknown };
   const usage = thrown instanceof UsageError;
   const code = usage ? "INVALID_INPUT" : error.code && error.code in ERRORS ? (error.code as ErrorCode) : "INTERNAL";
+  if (code === "INTERNAL" || code === "UNAVAILABLE")
+    noteFailure(command, code, code === "INTERNAL" && thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(error.message));
   if (json)
     process.stdout.write(
       `${JSON.stringify({ error: error.message ?? String(thrown), code, ...(error.details ? { details: error.details } : {}) })}\n`,
@@ -41,15 +44,36 @@ export function report(thrown: unknown, json: boolean): number {
 type Row = Record<string, unknown>;
 
 function readable(operation: string, value: unknown): string {
+  if (operation === "config.show") return settings(value as Parameters<typeof settings>[0]);
   if (operation === "task.list") return tasks((value as { tasks: Row[] }).tasks);
   if (value && typeof value === "object") {
     const entries = Object.entries(value);
     const only = entries[0];
     if (typeof (value as Row).text === "string") return ending((value as { text: string }).text);
     if (entries.length === 1 && only && Array.isArray(only[1])) return list(only[1] as unknown[], only[0]);
-    return entries.map(([name, inner]) => `${name}: ${plain(inner)}\n`).join("");
+    const width = Math.max(0, ...entries.map(([name]) => name.length)) + 2;
+    return entries.map(([name, inner]) => `${words(name).padEnd(width)}${plain(inner)}\n`).join("");
   }
   return `${plain(value)}\n`;
+}
+
+const LAYER = { default: "default", menu: "settings", file: "config.toml" };
+
+function settings({
+  settings: rows,
+  file,
+}: {
+  settings: { key: string; value: unknown; layer: keyof typeof LAYER; about: string }[];
+  file: { path: string; broken: string | null; unknown: string[] };
+}): string {
+  const remarks = [
+    ...(file.broken ? [`${file.path} is ignored: ${file.broken}`] : []),
+    ...file.unknown.map((name) => `${file.path} has ${name}, which is unknown; \`argus doctor\` says what is near`),
+  ];
+  return `${table(
+    rows.map((row) => [row.key, inline(row.value), `set by ${LAYER[row.layer]}`.replace("set by default", "default"), row.about]),
+    ["KEY", "VALUE", "FROM", "WHAT IT IS"],
+  )}${remarks.map((line) => `\n${line}`).join("")}${remarks.length > 0 ? "\n" : ""}`;
 }
 
 function tasks(rows: Row[]): string {
@@ -100,9 +124,24 @@ function table(rows: string[][], head: string[]): string {
 }
 
 function plain(value: unknown): string {
-  if (value === null || value === undefined) return "-";
+  if (value === null || value === undefined || value === "") return "-";
   if (typeof value === "string") return value.includes("\n") ? `\n${value}` : value;
-  return typeof value === "object" ? JSON.stringify(value) : String(value);
+  return inline(value);
 }
+
+/** A value within a line: `running 2, idle 0`, `a, b`, or JSON when it is deeper than that. */
+function inline(value: unknown): string {
+  if (value === "") return '""';
+  if (typeof value !== "object" || value === null) return value === null ? "-" : String(value);
+  const inner = Object.values(value);
+  if (inner.some((one) => typeof one === "object" && one !== null)) return JSON.stringify(value);
+  if (inner.length === 0) return "none";
+  if (Array.isArray(value)) return value.join(", ");
+  return Object.entries(value)
+    .map(([name, one]) => `${words(name)} ${one === null || one === "" ? "-" : String(one)}`)
+    .join(", ");
+}
+
+const words = (name: string) => name.replaceAll("_", " ");
 
 const ending = (text: string) => (text.endsWith("\n") || text === "" ? text : `${text}\n`);

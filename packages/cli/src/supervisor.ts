@@ -9,47 +9,47 @@ import { argusHome } from "./home.ts";
 
 export async function run(args: string[], globals: Globals): Promise<number> {
   const home = argusHome();
+  const say = (value: object, text: string): 0 => {
+    process.stdout.write(globals.json ? `${JSON.stringify(value)}\n` : `${text}\n`);
+    return 0;
+  };
   const socket = path.join(home, "supervisor.sock");
   switch (args[0]) {
     case "start": {
       const { client, started } = await startSupervisor({ home });
-      process.stdout.write(
-        started ? `The supervisor is up, pid ${client.hello.pid}.\n` : `A supervisor is running already, pid ${client.hello.pid}.\n`,
-      );
       client.close();
-      return 0;
+      const { pid } = client.hello;
+      return say({ started, pid }, started ? `The supervisor is up, pid ${pid}.` : `A supervisor is running already, pid ${pid}.`);
     }
+    case undefined:
     case "status": {
       const client = await connectSupervisor(socket, { timeoutMs: 2000 }).catch(() => null);
       if (!client) {
-        process.stdout.write(globals.json ? '{"running":false}\n' : "No supervisor is running.\n");
+        say({ running: false }, "No supervisor is running. Start it with: argus session-supervisor start");
         return 1;
       }
       const sessions = (await client.list()).filter((session) => !session.exit).length;
       const { pid, protocol, build } = client.hello;
-      process.stdout.write(
-        globals.json
-          ? `${JSON.stringify({ running: true, pid, socket, protocol, build, sessions })}\n`
-          : `supervisor  running, pid ${pid}, build ${build}\nsocket      ${socket}\nprotocol    ${protocol}\nsessions    ${sessions}\n`,
-      );
       client.close();
-      return 0;
+      return say(
+        { running: true, pid, socket, protocol, build, sessions },
+        `supervisor  running, pid ${pid}, build ${build}\nsocket      ${socket}\nprotocol    ${protocol}\nsessions    ${sessions}`,
+      );
     }
     case "stop": {
       const client = await connectSupervisor(socket, { timeoutMs: 2000 }).catch(() => null);
-      if (!client) {
-        process.stdout.write("No supervisor was running.\n");
-        return 0;
-      }
+      if (!client) return say({ stopped: false, interrupted: 0 }, "No supervisor was running.");
       const sessions = (await client.list()).filter((session) => !session.exit).length;
       if (sessions > 0 && process.stdin.isTTY && !args.includes("--yes") && !(await confirmed(sessions))) {
-        process.stdout.write("Nothing was stopped.\n");
-        return 0;
+        client.close();
+        return say({ stopped: false, interrupted: 0 }, "Nothing was stopped.");
       }
       await client.shutdown();
       await client.closed;
-      process.stdout.write(`The supervisor has stopped; ${sessions} agent${sessions === 1 ? " was" : "s were"} interrupted.\n`);
-      return 0;
+      return say(
+        { stopped: true, interrupted: sessions },
+        `The supervisor has stopped; ${sessions} agent${sessions === 1 ? " was" : "s were"} interrupted.`,
+      );
     }
     case "upgrade": {
       const client = await connectSupervisor(socket, { timeoutMs: 2000 });
@@ -60,10 +60,10 @@ export async function run(args: string[], globals: Globals): Promise<number> {
       const { build } = after.hello;
       const lost = before.length - living(await after.list()).filter((session) => before.some((one) => one.id === session.id)).length;
       after.close();
-      process.stdout.write(
-        `The supervisor runs build ${build} now; ${lost === 0 ? "every agent goes on" : `${lost} agent${lost === 1 ? "" : "s"} ended meanwhile`}.\n`,
+      return say(
+        { upgraded: true, build, ended: lost },
+        `The supervisor runs build ${build} now; ${lost === 0 ? "every agent goes on" : `${lost} agent${lost === 1 ? "" : "s"} ended meanwhile`}.`,
       );
-      return 0;
     }
     default:
       throw new UsageError(`argus session-supervisor takes start, stop, status or upgrade, not ${JSON.stringify(args[0] ?? "")}.`);

@@ -6,13 +6,14 @@ import net from "node:net";
 import os from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
+import { SocketClient } from "@argus/client/socket";
 import pty from "@lydell/node-pty";
 import { endSupervisor, isAlive } from "../../daemon/src/host.ts";
 
 export const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
 export const FIXTURES = path.join(ROOT, "fixtures", "agents");
 const DAEMON = path.join(ROOT, "packages", "daemon", "src", "main.ts");
-const WAIT_LIMIT_MS = 150_000; // far above what any step takes: reaching it is the failure
+const WAIT_LIMIT_MS = 120_000; // far above what any step takes: reaching it is the failure
 
 export interface Ran {
   status: number;
@@ -135,13 +136,30 @@ export class Scratch implements AsyncDisposable {
 
   /** A daemon as a child of this test, so that its exit can be seen. */
   daemon(env: Record<string, string> = {}): { child: ChildProcess; exited: Promise<{ code: number | null; signal: string | null }> } {
-    const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", DAEMON, "--home", this.argus], {
+    return this.spawn(process.execPath, ["--disable-warning=ExperimentalWarning", DAEMON, "--home", this.argus], env);
+  }
+
+  spawn(
+    file: string,
+    args: string[],
+    env: Record<string, string> = {},
+  ): { child: ChildProcess; exited: Promise<{ code: number | null; signal: string | null }> } {
+    const child = spawn(file, args, {
       env: { ...this.env, ...env },
       cwd: this.home,
       stdio: ["ignore", "ignore", "ignore"],
     });
     this.#children.push(child);
     return { child, exited: new Promise((resolve) => child.once("exit", (code, signal) => resolve({ code, signal }))) };
+  }
+
+  /** Resolves when a daemon answers: the one with this pid, when given. */
+  answering(pid?: number): Promise<unknown> {
+    return eventually(async () => {
+      using client = await SocketClient.connect(this.at("daemon.sock")).catch(() => null);
+      const info = client && (await client.call<{ pid: number }>("daemon.info").catch(() => null));
+      return info !== null && (pid === undefined || info.pid === pid);
+    }, "the daemon to answer");
   }
 
   /** The pid in the daemon's pid file. */

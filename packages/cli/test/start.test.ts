@@ -125,7 +125,7 @@ test("SUPERVISOR-03: a starting daemon starts a supervisor that outlives it, and
 test("SUPERVISOR-12: a daemon whose pid file names another process removes neither that file nor the socket", async () => {
   await using scratch = new Scratch();
   const { child, exited } = scratch.daemon();
-  await eventually(async () => (await scratch.run(["daemon", "status"])).status === 0, "the daemon to answer");
+  await scratch.answering(child.pid);
   fs.writeFileSync(scratch.at("daemon.pid"), "1\n");
   child.kill("SIGTERM");
   assert.deepEqual(await exited, { code: 0, signal: null });
@@ -170,7 +170,7 @@ test("LIFECYCLE-09: a daemon stopped under load ends its streams, closes the dat
   await using scratch = new Scratch();
   const repo = scratch.repository();
   const { child, exited } = scratch.daemon();
-  await eventually(async () => (await scratch.run(["daemon", "status"])).status === 0, "the daemon to answer");
+  await scratch.answering(child.pid);
   await scratch.ok("backend", "create", "flood", "flood 1e12 2000000");
   await scratch.ok("project", "create", "demo", repo, "--backend", "flood");
   const { id } = await scratch.json<{ id: string }>("task", "create", "demo", "go");

@@ -17,7 +17,7 @@ import { Gate } from "./kernel/call.ts";
 import { type Clock, systemClock } from "./kernel/clock.ts";
 import { openStore, type Store } from "./kernel/database.ts";
 import { Events } from "./kernel/events.ts";
-import { type Log, openLog } from "./kernel/log.ts";
+import { type Log, openLog, rotateHeld } from "./kernel/log.ts";
 import type { Services } from "./kernel/operation.ts";
 import { Redactor } from "./kernel/redact.ts";
 import { Registry } from "./kernel/registry.ts";
@@ -212,7 +212,10 @@ export async function startSystem(options: SystemOptions): Promise<System> {
   opened.defer(
     clock.every(
       60_000,
-      () => void Promise.all([approvals.expire(), gate.forgetReplies()]).catch((err) => log.warn({ err }, "housekeeping failed")),
+      () =>
+        void Promise.all([approvals.expire(), gate.forgetReplies(), rotateLogs(home)]).catch((err) =>
+          log.warn({ err }, "housekeeping failed"),
+        ),
     ),
   );
   void services.dependencies.release();
@@ -220,6 +223,11 @@ export async function startSystem(options: SystemOptions): Promise<System> {
 
   const keep = opened.move();
   return { gate, services, store, log, listeners, [Symbol.asyncDispose]: () => keep.disposeAsync() };
+}
+
+/** The supervisor keeps its log open for its whole life, and so may a service manager; the daemon's own rotates as it is written. */
+async function rotateLogs(home: string): Promise<void> {
+  for (const name of ["supervisor.log", "systemd.log", "launchd.log"]) rotateHeld(path.join(home, name));
 }
 
 /** Starts a supervisor unless one answers (SUPERVISOR-03). */

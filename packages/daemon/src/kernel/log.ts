@@ -30,7 +30,7 @@ class RotatingFile {
 
   #rotate(): void {
     fs.closeSync(this.#fd);
-    for (let n = KEEP - 1; n >= 1; n--) if (fs.existsSync(`${this.path}.${n}`)) fs.renameSync(`${this.path}.${n}`, `${this.path}.${n + 1}`);
+    shift(this.path);
     fs.renameSync(this.path, `${this.path}.1`);
     this.#fd = fs.openSync(this.path, "a", 0o600);
     this.#size = 0;
@@ -39,6 +39,20 @@ class RotatingFile {
   close(): void {
     fs.closeSync(this.#fd);
   }
+}
+
+/** `.1` to `.2`, `.2` to `.3`; the place of `.1` is free afterwards. */
+function shift(path: string): void {
+  for (let n = KEEP - 1; n >= 1; n--) if (fs.existsSync(`${path}.${n}`)) fs.renameSync(`${path}.${n}`, `${path}.${n + 1}`);
+}
+
+/** Rotates a log that another process holds open for appending: its content is copied away and the file emptied, so that the writer goes on in it. */
+export function rotateHeld(path: string): void {
+  if ((fs.statSync(path, { throwIfNoEntry: false })?.size ?? 0) <= ROTATE_BYTES) return;
+  shift(path);
+  fs.copyFileSync(path, `${path}.1`);
+  fs.chmodSync(`${path}.1`, 0o600);
+  fs.truncateSync(path);
 }
 
 export interface LogFile {

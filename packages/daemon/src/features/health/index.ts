@@ -85,7 +85,7 @@ const health = operation({
   output: z.object({ checks: z.array(Check) }),
   rest: { "GET /api/health": {} },
 }).run(async ({ deep }, services) => ({
-  checks: (await Promise.all([...QUICK, ...(deep ? DEEP : [])].map((check) => check(services)))).flat(),
+  checks: (await Promise.all([...QUICK, ...(deep ? DEEP : [])].map(async (check) => check(services)))).flat(),
 }));
 
 export const operations = [status, daemon, health];
