@@ -4,8 +4,9 @@ import { z } from "zod";
 import { operation } from "../../kernel/operation.ts";
 import { taskId } from "./refs.ts";
 
-const FILE_BYTES = 10 * 1024 * 1024;
-const TOTAL_BYTES = 50 * 1024 * 1024;
+// The same as the runner's, told before anything is decoded into a worktree.
+const FILE_BYTES = 10_000_000;
+const TOTAL_BYTES = 50_000_000;
 const MAX_FILES = 20;
 
 export const uploadedFiles = z.array(z.object({ name: z.string(), base64: z.string() }));
