@@ -43,7 +43,10 @@ test("SUPERVISOR-11: of 20 started at once one survives and all others exit 0, a
     const codes: (number | null)[] = [];
     for (const child of started) child.once("exit", (code) => codes.push(code));
     await until("all but one ended", () => codes.length === started.length - 1, 60_000);
-    assert.deepEqual(codes, Array.from({ length: started.length - 1 }, () => 0));
+    assert.deepEqual(
+      codes,
+      Array.from({ length: started.length - 1 }, () => 0),
+    );
     const survivor = started.find((child) => child.exitCode === null);
     const client = await until("an answer", () => connectSupervisor(paths.socket).catch(() => null));
     assert.equal(client.hello.pid, survivor?.pid);

@@ -113,12 +113,8 @@ test("SUPERVISOR-23: a suspended client costs bounded memory while 150 MB are wr
 
 test("SESSION-29: one stalled viewer does not delay the agent or another viewer, which gets every byte", async () => {
   await using host = await startHost();
-  const total = 24 * 1024 * 1024;
-  await host.spawn("a", [
-    "/bin/sh",
-    "-c",
-    `read go; exec ${join(import.meta.dirname, "../../../fixtures/agents/flood")} ${total} 12000000`,
-  ]);
+  const total = 8 * 1024 * 1024; // several times what a viewer may be behind, at a rate that a busy machine keeps up with
+  await host.spawn("a", ["/bin/sh", "-c", `read go; exec ${join(import.meta.dirname, "../../../fixtures/agents/flood")} ${total} 2000000`]);
   const normal = collect();
   await host.client.watch("a", normal.handlers, { since: 0 });
   const stalled = collect();
