@@ -128,6 +128,8 @@ test("SESSION-07, SESSION-12: a Claude-style agent starts with an id stored befo
     "opus",
     "--mcp-config",
     mcp,
+    "--settings",
+    first[first.indexOf("--settings") + 1] ?? "",
     "--session-id",
     session_id,
     "--",
@@ -142,7 +144,10 @@ test("SESSION-07, SESSION-12: a Claude-style agent starts with an id stored befo
     const args = await said<string[]>(host, id, "args");
     return args.includes("--resume") && args;
   }, "the second start");
-  assert.deepEqual(second.toSpliced(5, 1), ["--permission-mode", "plan", "--model", "sonnet", "--mcp-config", "--resume", session_id]);
+  assert.deepEqual(
+    second.filter((_arg, n) => n !== 5 && n !== 7), // names of files
+    ["--permission-mode", "plan", "--model", "sonnet", "--mcp-config", "--settings", "--resume", session_id],
+  );
 });
 
 test("SESSION-10: a harness that only config.toml knows is resumed with the conversation it recorded", async () => {

@@ -1,6 +1,7 @@
 /** What a session is doing, as every face is told: with the source, the reason, and the facts that follow from it. */
 import assert from "node:assert/strict";
 import fs from "node:fs";
+import path from "node:path";
 import { test } from "node:test";
 import type { ArgusEvent, Task } from "@argus/protocol";
 import { agentOf, type Host, startHost } from "../src/host.ts";
@@ -251,4 +252,38 @@ test("SESSION-50: a task shows what its agent's process tree takes", { skip: pro
   }, "a share of a processor");
   const quiet = await host.until(idle, (task) => task.load !== undefined);
   assert.equal(quiet.load?.cpu, 0);
+});
+
+test("SESSION-24: a claude agent gets hooks for this launch only, which report with its own token and say nothing", async () => {
+  await using host = await startHost();
+  const program = path.resolve(import.meta.dirname, "../../../fixtures/harnesses/claude");
+  await host.call("backend.create", { name: "c", command: program });
+  const id = await start(host, "claude", { backend: "c", cols: 400 });
+  await using viewer = await view(host, id);
+  await viewer.until((v) => v.text().includes("ready"), "ready");
+  const { pid } = await sessionOf(host, id);
+  const token =
+    fs.readFileSync(path.join(host.home, "run", `${id}.1.mcp.json`), "utf8").match(/Bearer ([0-9a-f]{64})"/)?.[1] ?? assert.fail("a token");
+  assert.ok(!fs.readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(token), "the token is in no command line");
+  for (const [event, state, evidence] of [
+    ["UserPromptSubmit", "working", "UserPromptSubmit"],
+    ["Notification", "needs_input", "Notification: Claude needs your permission to use Bash"],
+    ["PostToolUse", "working", "PostToolUse"],
+    ["Stop", "idle", "Stop"],
+  ] as const) {
+    await host.call("session.input", { id, text: `hook ${event}\r` });
+    await viewer.until((v) => v.text().includes(`hooked ${event} 0 ""`), `the hook of ${event}`);
+    const task = await host.until(id, (now) => now.state?.source === "hook" && now.state.value === state, `${state} by ${event}`);
+    assert.equal(task.state?.evidence, evidence);
+  }
+  const { worktree_path } = await host.call<Task>("task.get", { id });
+  assert.deepEqual(fs.readdirSync(worktree_path).sort(), [".git", "README.md"], "nothing is written where the agent works");
+  await host.call("task.stop", { id });
+});
+
+test("SESSION-24: without a token nobody can say what an agent does", async () => {
+  await using host = await startHost();
+  const id = await start(host, "idle");
+  const anonymous = host.as({ kind: "anonymous", id: "anonymous", tier: "write", surface: "mcp" });
+  await assert.rejects(anonymous.call("session.report", { id, state: "idle" }), { code: "PERMISSION_DENIED" });
 });

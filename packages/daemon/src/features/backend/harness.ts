@@ -25,6 +25,10 @@ export interface Harness {
   mcpArgs: string[];
   /** Content of `{file}` (0600, outside the worktree); `{url}` and `{token}` are replaced inside strings. */
   mcpFile: unknown;
+  /** Arguments that set hooks for this launch only; `{hooks}` is the JSON of them (SESSION-24). */
+  hookArgs: string[];
+  /** State that an event of the harness's hooks stands for. */
+  hooks: Record<string, string>;
   /** More environment; `{url}` and `{token}` are replaced. */
   env: Record<string, string>;
   /** Switches that keep it from starting background processes of its own (SESSION-11). */
@@ -43,6 +47,8 @@ const PLAIN: Harness = {
   conversations: null,
   mcpArgs: [],
   mcpFile: null,
+  hookArgs: [],
+  hooks: {},
   env: { ARGUS_MCP_URL: "{url}", ARGUS_MCP_TOKEN: "{token}" },
   quietArgs: [],
 };
@@ -65,6 +71,8 @@ const BUILT_IN: Harness[] = [
     conversations: "claude",
     mcpArgs: ["--mcp-config", "{file}"],
     mcpFile: { mcpServers: { argus: { type: "http", url: "{url}", headers: { Authorization: "Bearer {token}" } } } },
+    hookArgs: ["--settings", "{hooks}"],
+    hooks: { UserPromptSubmit: "working", PostToolUse: "working", Notification: "needs_input", Stop: "idle" },
     env: {},
   },
   {
@@ -120,6 +128,8 @@ export function harnessOf(program: string, overrides: Record<string, Record<stri
     conversations: STORES.find((store) => store === override.conversations) ?? base.conversations,
     mcpArgs: texts(override.mcp_args) ?? base.mcpArgs,
     mcpFile: override.mcp_file ?? base.mcpFile,
+    hookArgs: texts(override.hook_args) ?? base.hookArgs,
+    hooks: tableOf(override.hooks, (value) => (typeof value === "string" ? value : null)) ?? base.hooks,
     env: tableOf(override.env, (value) => (typeof value === "string" ? value : null)) ?? base.env,
     quietArgs: texts(override.quiet_args) ?? base.quietArgs,
   };

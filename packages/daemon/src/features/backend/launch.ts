@@ -16,6 +16,8 @@ export interface LaunchRequest {
   /** Id of the fresh conversation where Argus makes it. */
   freshId: string;
   mcp: { url: string; token: string; file: string } | null;
+  /** Shell command that reports a state given as its last word; null for none. It finds address and token in the MCP file. */
+  hook?: string | null;
   harnesses: Record<string, Record<string, unknown>>;
   /** Argument lists of the programs Argus brings itself, by name. */
   builtIn: Record<string, string[]>;
@@ -52,6 +54,8 @@ export function assemble(request: LaunchRequest): Launch {
   const model = request.model || backend.model;
   if (harness.modelFlag && model && !has([harness.modelFlag])) extra.push(harness.modelFlag, model);
   if (mcp) extra.push(...harness.mcpArgs.map(fill));
+  if (mcp && request.hook && harness.hookArgs[0] && !has([harness.hookArgs[0]]))
+    extra.push(...harness.hookArgs.map((arg) => arg.replaceAll("{hooks}", hooksOf(harness, request.hook as string))));
   for (const flag of harness.quietArgs) if (!has([flag])) extra.push(flag);
 
   const resumed = request.resume !== null && harness.resumeArgs !== null;
@@ -92,6 +96,15 @@ export function assemble(request: LaunchRequest): Launch {
           }
         : null,
   };
+}
+
+/** A hook that hangs must not hold up the agent longer than this. */
+const HOOK_TIMEOUT_S = 5;
+
+/** Settings of hooks in the form Claude Code reads; harnesses that copy it can be given the same. */
+function hooksOf(harness: Harness, command: string): string {
+  const entry = (state: string) => [{ hooks: [{ type: "command", command: `${command} ${state}`, timeout: HOOK_TIMEOUT_S }] }];
+  return JSON.stringify({ hooks: Object.fromEntries(Object.entries(harness.hooks).map(([event, state]) => [event, entry(state)])) });
 }
 
 /** Names a child must not inherit: the daemon's own port and tokens (the built-in agent's settings are the user's), and what npm and the launcher put there (SESSION-02). */

@@ -1,6 +1,7 @@
 /** Starts the agent of a task: backend, conversation, token, environment, process; and takes everything back when a step fails. */
 import { createHash, randomUUID } from "node:crypto";
 import path from "node:path";
+import { fileURLToPath } from "node:url";
 import { ArgusError } from "@argus/protocol";
 import type { Node } from "@argus/runner";
 import type { Events } from "../../kernel/events.ts";
@@ -47,6 +48,13 @@ export interface LauncherParts {
 
 const HEADLESS = { cols: 80, rows: 24 }; // SESSION-31
 
+const HOOK = fileURLToPath(new URL("./hook.mjs", import.meta.url));
+
+/** Harnesses run hooks through a shell. Only the file's name is on the command line, never the token. */
+function hookCommand(mcpFile: string): string {
+  return [process.execPath, HOOK, mcpFile].map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");
+}
+
 export class Launcher {
   #parts: LauncherParts;
 
@@ -86,6 +94,7 @@ export class Launcher {
       resume,
       freshId,
       mcp,
+      hook: mcp ? hookCommand(mcp.file) : null,
       harnesses: config.fileLayer().harnesses,
       builtIn: builtInPrograms(),
     });
