@@ -14,10 +14,11 @@ import * as session from "./features/session/index.ts";
 import * as skill from "./features/skill/index.ts";
 import * as task from "./features/task/index.ts";
 import * as token from "./features/token/index.ts";
+import * as worktree from "./features/worktree/index.ts";
 import { migrations as kernelMigrations } from "./kernel/migrations.ts";
 import type { AnyOperation } from "./kernel/operation.ts";
 
-const features = [approval, audit, backend, config, event, git, health, later, log, project, session, skill, task, token];
+const features = [approval, audit, backend, config, event, git, health, later, log, project, session, skill, task, token, worktree];
 
 export const operations: AnyOperation[] = features.flatMap((feature) => feature.operations as AnyOperation[]);
 

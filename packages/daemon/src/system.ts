@@ -12,6 +12,7 @@ import { Projects } from "./features/project/index.ts";
 import { Deliveries, decodeFiles, Launcher, Rerender, TaskSessions } from "./features/session/index.ts";
 import { Creation, Dependencies, Destruction, Naming, Ports, type TaskRow, Tasks } from "./features/task/index.ts";
 import { Tokens } from "./features/token/index.ts";
+import { DiskUse, PullRequests } from "./features/worktree/index.ts";
 import { Audit } from "./kernel/audit.ts";
 import { Gate } from "./kernel/call.ts";
 import { type Clock, systemClock } from "./kernel/clock.ts";
@@ -158,6 +159,8 @@ export async function startSystem(options: SystemOptions): Promise<System> {
   const creation = new Creation({ services: all, ports: new Ports(store, node), naming, clock, log, worktreeRoot: paths.worktrees });
   const deliveries = new Deliveries({ node, sessions, events, clock, log });
   opened.defer(() => deliveries.stop());
+  const disk = new DiskUse(node, tasks, clock, log);
+  const pullRequests = await PullRequests.open({ store, events, clock, log, node, tasks, projects });
   Object.assign(services, {
     store,
     events,
@@ -172,6 +175,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
     rerender: new Rerender(launcher, log),
     deliveries,
     creation,
+    disk,
     destruction: new Destruction(all, log, paths.worktrees),
     dependencies: new Dependencies(all, log),
     tokens,
@@ -195,6 +199,8 @@ export async function startSystem(options: SystemOptions): Promise<System> {
     })().catch((err) => log.warn({ err, task: taskId }, "follow-up of an ended run failed"));
   });
   opened.defer(() => naming?.stop());
+  opened.use(disk.start());
+  opened.use(pullRequests.start());
   sessions.onInterrupted((rows) => void resumeInterrupted(rows, services, log));
   await opened.use(listeners).start();
   await sessions.start();

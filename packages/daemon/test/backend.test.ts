@@ -48,7 +48,7 @@ test("REST-67: only the master token changes backends, and the default one canno
   assert.equal((await host.rest("POST", "/api/backends", { name: "odd", command: "agent 'open" })).status, 400);
 });
 
-test("CONFIG-06: a backend of config.toml replaces the stored one whole and is changed only there; a deleted seed stays deleted", async () => {
+test("CONFIG-05: a backend of config.toml replaces the stored one whole and is changed only there; a deleted seed stays deleted", async () => {
   await using host = await startHost({ rest: true });
   await host.call("backend.update", { name: "pi", model: "stored" });
   await host.call("backend.delete", { name: "gemini" });

@@ -90,7 +90,7 @@ test("REST-65: a project in use is deleted only with force, and repository and w
   assert.equal((await host.rest("DELETE", "/api/projects/demo")).status, 200);
 });
 
-test("CONFIG-06: a project of config.toml replaces the stored one whole, works, and is changed only there", async () => {
+test("CONFIG-05: a project of config.toml replaces the stored one whole, works, and is changed only there", async () => {
   await using host = await startHost({ rest: true });
   const other = repository(host, "other");
   const before = (await full(host))[0];

@@ -38,7 +38,12 @@ export const Task = z.object({
   plan_slug: z.string().optional(),
   result: z.unknown().optional(),
   pr_url: z.string().optional(),
-  pr_state: z.string().optional(),
+  pr_state: z
+    .enum(["none", "draft", "awaiting-review", "changes-requested", "approved", "merged", "closed", "unknown"])
+    .optional()
+    .describe("Absent without gh"),
+  ci_state: z.enum(["none", "pending", "passing", "failing"]).optional(),
+  disk_bytes: z.number().optional().describe("Size of the worktree when it was last measured"),
   elapsed: z.string().optional().describe("One whole unit, such as 12m"),
   session_id: z.string().optional().describe("The harness's own conversation id"),
   sandboxed: z.boolean(),

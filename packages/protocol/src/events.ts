@@ -11,6 +11,7 @@ export interface EventPayloads {
   "task.forked": { source: string };
   "task.deleted": { saved_ref: string | null };
   "task.result_set": Record<string, never>;
+  "task.pull_request_changed": { state: string; ci: string };
   "task.budget_warning": { percent: number };
   "session.started": { pid: number; resume: boolean; run: number };
   "session.exited": { stopped: boolean; error: string | null; pending_restart: boolean };

@@ -43,6 +43,8 @@ export class Tasks {
   #store: Store;
   #events: Events;
   #clock: Clock;
+  /** What other features show with a task; they add themselves when they start. */
+  readonly marks: ((row: TaskRow) => Partial<Task>)[] = [];
   liveness: Liveness = { stateOf: () => undefined, isIdle: (row) => row.status === "in_progress", loadOf: () => undefined };
 
   constructor(store: Store, events: Events, clock: Clock) {
@@ -304,6 +306,7 @@ export class Tasks {
       ...(row.completion && { completion: row.completion as "verified" | "claimed" }),
       ...(age !== undefined && { elapsed: age }),
       ...(state && { state }),
+      ...Object.assign({}, ...this.marks.map((mark) => mark(row))),
       ...(load && { load }),
       ...(run && {
         last_run: {
