@@ -35,6 +35,7 @@ test("SESSION-27, REST-39: a late viewer gets one redraw of the screen at its of
   await rest.until((v) => v.at() > 0, "the snapshot over REST");
   assert.equal(rest.first.headers.get("content-type"), "text/event-stream; charset=utf-8");
   assert.deepEqual([rest.at(), rest.text().startsWith("\x1bc"), rest.text().includes("before")], [late.at(), true, true]);
+  assert.deepEqual(rest.items[0], { kind: "size", cols: 80, rows: 24 }, "a viewer learns what size the redraw is for");
 });
 
 test("SESSION-28, REST-39: cut and rejoined with since or Last-Event-ID, the bytes together are the log", async () => {

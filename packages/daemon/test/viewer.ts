@@ -4,6 +4,7 @@ import { type Host, OWNER } from "../src/host.ts";
 
 type Item =
   | { kind: "snapshot" | "bytes"; offset: number; base64: string; cols?: number; rows?: number }
+  | { kind: "size"; cols: number; rows: number }
   | { kind: "clipboard"; text: string }
   | { kind: "exit"; pending_restart: boolean };
 
@@ -130,6 +131,7 @@ async function* sse(body: ReadableStream<Uint8Array>): AsyncGenerator<Item> {
       const data = fields.get("data");
       if (data === undefined) continue;
       if (fields.get("event") === "exit") yield { kind: "exit", pending_restart: JSON.parse(data).pending_restart === true };
+      else if (fields.get("event") === "size") yield { kind: "size", ...JSON.parse(data) };
       else if (fields.get("event") === "clipboard") yield { kind: "clipboard", text: JSON.parse(data).text };
       else yield { kind: "bytes", offset: Number(fields.get("id")), base64: data };
     }

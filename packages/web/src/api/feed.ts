@@ -1,7 +1,7 @@
 /** Follows the daemon's event log from where it left off, and says when the caller must ask for everything again. */
 import type { ArgusEvent } from "@argus/protocol";
-import { authorization, errorOf } from "./request.ts";
 import { noteRequest } from "./reach.ts";
+import { authorization, errorOf } from "./request.ts";
 import { readEvents } from "./sse.ts";
 import { forgetToken, token } from "./token.ts";
 

@@ -45,7 +45,7 @@ export interface AttachHandlers {
   onBytes(bytes: Uint8Array): Promise<void> | void;
   /** The stream is open: the size this viewer wants can be told now. */
   onOpen(): void;
-  /** The size in force changed because of another viewer. */
+  /** What follows was drawn for this size: the snapshot's, or another viewer's. */
   onSize(cols: number, rows: number): void;
 }
 
@@ -133,7 +133,7 @@ export class Attachment {
           if (this.#offsets.take(id, bytes)) return this.#handlers.onBytes(bytes);
         } else if (type === "exit") {
           ending = (JSON.parse(data || "{}") as { pending_restart?: boolean }).pending_restart ? "restart" : "exit";
-        } else if (type === "size" || type === "resize") {
+        } else if (type === "size") {
           const { cols, rows } = JSON.parse(data) as { cols: number; rows: number };
           this.#handlers.onSize(cols, rows);
         }

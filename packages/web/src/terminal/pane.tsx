@@ -17,6 +17,7 @@ import type { Screen, Size } from "./screen.ts";
 
 const RESIZE_WAIT_MS = 150; // rotation and keyboards move in steps; the agent should redraw once
 const HIDDEN_DETACH_MS = 3_000; // a pocketed phone must not hold the desk's terminal small; switching tabs quickly costs nothing
+const NOTE_ROWS = 4; // what a line of 44 px covers at the smallest type
 const HISTORY_BYTES = 262_144; // of an ended session; more is under the task's log
 
 /** Everything one open terminal owns, outside the component so that effects stay short. */
@@ -77,7 +78,10 @@ class TerminalSession {
   #apply(size: Size): void {
     const wanted = this.screen?.wanted();
     this.screen?.resize(size);
-    this.squeezed.value = wanted && (size.cols < wanted.cols || size.rows < wanted.rows) ? size : null;
+    // The note takes rows from the terminal: a few rows' difference must not make it come and go.
+    const spare = this.squeezed.value ? 0 : NOTE_ROWS;
+    const smaller = this.#sent && wanted && (size.cols < wanted.cols || size.rows + spare < wanted.rows);
+    this.squeezed.value = smaller ? size : null;
   }
 
   /** Draws what is left of a session that ended. */

@@ -28,7 +28,7 @@ export function Dialog({ title, onClose, children, kind = "panel" }: DialogProps
   return (
     <dialog
       ref={element}
-      class={`dialog ${kind}`}
+      class={`dialog dialog-${kind}`}
       aria-labelledby={heading}
       onCancel={(event) => {
         event.preventDefault();

@@ -9,6 +9,7 @@ import { taskId } from "./refs.ts";
 const StreamItem = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("snapshot"), offset: z.number(), cols: z.number(), rows: z.number(), base64: z.string() }),
   z.object({ kind: z.literal("bytes"), offset: z.number().describe("Offset after these bytes"), base64: z.string() }),
+  z.object({ kind: z.literal("size"), cols: z.number(), rows: z.number() }).describe("What follows was drawn for this size"),
   z.object({ kind: z.literal("clipboard"), text: z.string() }),
   z.object({ kind: z.literal("exit"), pending_restart: z.boolean() }),
 ]);
@@ -33,6 +34,7 @@ export const stream = operation({
   sse: (item) => {
     if (item.kind === "exit") return { event: "exit", data: item.pending_restart ? '{"pending_restart":true}' : "{}" };
     if (item.kind === "clipboard") return { event: "clipboard", data: JSON.stringify({ text: item.text }) };
+    if (item.kind === "size") return { event: "size", data: JSON.stringify({ cols: item.cols, rows: item.rows }) };
     return { id: String(item.offset), data: item.base64 };
   },
   positional: ["id"],
@@ -61,17 +63,12 @@ export const stream = operation({
     .watch(
       live.id,
       {
-        onSnapshot: (snapshot) =>
-          void push(
-            {
-              kind: "snapshot",
-              offset: snapshot.offset,
-              cols: snapshot.cols,
-              rows: snapshot.rows,
-              base64: snapshot.data.toString("base64"),
-            },
-            snapshot.data.length,
-          ),
+        onSnapshot: ({ offset, cols, rows, data }) => {
+          // A redraw for 40 rows on a screen of 30 lands in the wrong place, and server-sent events have no other room for it.
+          void push({ kind: "size", cols, rows }, 0);
+          void push({ kind: "snapshot", offset, cols, rows, base64: data.toString("base64") }, data.length);
+        },
+        onResize: (cols, rows) => void push({ kind: "size", cols, rows }, 0),
         onOutput: (offset, bytes) => push({ kind: "bytes", offset: offset + bytes.length, base64: bytes.toString("base64") }, bytes.length),
         onExit: () => {}, // told by onEnded, once the record is stored
       },
@@ -118,7 +115,7 @@ export const stream = operation({
           yield item;
           return;
         }
-        if (item.kind !== "clipboard") at = item.offset;
+        if (item.kind === "snapshot" || item.kind === "bytes") at = item.offset;
         yield item;
       }
     } finally {
