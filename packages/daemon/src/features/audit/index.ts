@@ -35,7 +35,6 @@ const list = operation({
     limit: z.coerce.number().int().min(1).max(1000).default(50),
   }),
   output: z.object({ rows: z.array(Row) }),
-  rest: { "GET /api/audit": {} },
   example: { input: { caller: "nobody" }, output: { rows: [] } },
 }).run(async ({ task_id, caller, limit }, { store }) => {
   let query = store.db.selectFrom("audit").selectAll().orderBy("id", "desc").limit(limit);
