@@ -3,6 +3,7 @@ import type { Migration } from "kysely/migration";
 import * as approval from "./features/approval/index.ts";
 import * as audit from "./features/audit/index.ts";
 import * as backend from "./features/backend/index.ts";
+import * as clipboard from "./features/clipboard/index.ts";
 import * as config from "./features/config/index.ts";
 import * as event from "./features/event/index.ts";
 import * as git from "./features/git/index.ts";
@@ -18,7 +19,7 @@ import * as worktree from "./features/worktree/index.ts";
 import { migrations as kernelMigrations } from "./kernel/migrations.ts";
 import type { AnyOperation } from "./kernel/operation.ts";
 
-const features = [approval, audit, backend, config, event, git, health, later, log, project, session, skill, task, token, worktree];
+const features = [approval, audit, backend, clipboard, config, event, git, health, later, log, project, session, skill, task, token, worktree];
 
 export const operations: AnyOperation[] = features.flatMap((feature) => feature.operations as AnyOperation[]);
 

@@ -7,6 +7,7 @@ import { localNode, type Node } from "@argus/runner";
 import { startSupervisor } from "@argus/supervisor/client";
 import { Approvals } from "./features/approval/index.ts";
 import { Backends, harnessOf, splitCommand } from "./features/backend/index.ts";
+import { Clipboard } from "./features/clipboard/index.ts";
 import { Config } from "./features/config/index.ts";
 import { Projects } from "./features/project/index.ts";
 import { Deliveries, decodeFiles, Launcher, Rerender, TaskSessions } from "./features/session/index.ts";
@@ -157,6 +158,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
   });
   const naming = options.autoName === false ? null : new Naming(node, tasks, log);
   const creation = new Creation({ services: all, ports: new Ports(store, node), naming, clock, log, worktreeRoot: paths.worktrees });
+  const clipboard = opened.use(new Clipboard(clock));
   const deliveries = new Deliveries({ node, sessions, events, clock, log });
   opened.defer(() => deliveries.stop());
   const disk = new DiskUse(node, tasks, clock, log);
@@ -174,6 +176,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
     launcher,
     rerender: new Rerender(launcher, log),
     deliveries,
+    clipboard,
     creation,
     disk,
     destruction: new Destruction(all, log, paths.worktrees),
@@ -183,7 +186,10 @@ export async function startSystem(options: SystemOptions): Promise<System> {
     decodeFiles,
     conversationsOf,
     userHome: env.HOME ?? os.homedir(),
-    destroyed: (taskId: number) => void approvals.cancelOf(taskId).catch((err) => log.warn({ err }, "approvals not cancelled")),
+    destroyed: (taskId: number) => {
+      clipboard.clear(taskId);
+      void approvals.cancelOf(taskId).catch((err) => log.warn({ err }, "approvals not cancelled"));
+    },
     paths,
     addresses: () => listeners.addresses(),
     wantedPorts: () => listeners.wanted(),
@@ -191,6 +197,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
   } satisfies Services);
 
   sessions.onEnded((taskId, { pendingRestart }) => {
+    if (!pendingRestart) clipboard.clear(taskId);
     void (async () => {
       if (!pendingRestart) await approvals.cancelOf(taskId);
       const row = await tasks.byId(String(taskId)).catch(() => null);

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import path from "node:path";
 import { test } from "node:test";
-import { OWNER, startHost } from "../src/host.ts";
+import { agentOf, OWNER, startHost } from "../src/host.ts";
 import { sessionOf, start, view, viewRest } from "./viewer.ts";
 
 const sha = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
@@ -143,7 +143,7 @@ test("SESSION-31: a session has 24 rows and 80 columns, or the size its creator 
   }
 });
 
-test("SESSION-32, REST-40..42: the terminal takes the smallest of its viewers, and tells the program only of real changes", async () => {
+test("SESSION-32, REST-40, REST-42: the terminal takes the smallest of its viewers, and tells the program only of real changes", async () => {
   await using host = await startHost({ rest: true });
   const id = await start(host, "resize");
   await using wide = await viewRest(host, id, "?viewer=wide");
@@ -158,8 +158,14 @@ test("SESSION-32, REST-40..42: the terminal takes the smallest of its viewers, a
   await wide.until((v) => v.text().includes("size 40 70"), "40x70");
   assert.deepEqual(await resize(70, 60, "tall"), { cols: 70, rows: 40, rerendered: false });
   assert.deepEqual(await size(), { cols: 70, rows: 40 });
+  await using unnamed = await viewRest(host, id);
+  await unnamed.until((v) => v.at() > 0, "the screen");
+  assert.deepEqual(await resize(60, 60), { cols: 60, rows: 40, rerendered: false }, "unnamed, it speaks for its token's viewer");
+  await wide.until((v) => v.text().includes("size 40 60"), "40x60");
+  await unnamed[Symbol.asyncDispose]();
+  await wide.until((v) => v.text().includes("size 40 70", v.text().indexOf("size 40 60")), "40x70 again");
   await tall[Symbol.asyncDispose]();
-  await wide.until((v) => v.text().includes("size 40 90", v.text().indexOf("size 40 70")), "40x90 again");
+  await wide.until((v) => v.text().includes("size 40 90", v.text().lastIndexOf("size 40 70")), "40x90 again");
   await wide[Symbol.asyncDispose]();
   const alone = await host.eventually(async () => {
     const now = await resize(91, 41);
@@ -176,7 +182,7 @@ test("SESSION-32, REST-40..42: the terminal takes the smallest of its viewers, a
         .match(/size \d+ \d+/g) ?? [];
     return sizes.at(-1) === "size 41 91" && sizes;
   }, "the log to hold the last size");
-  assert.deepEqual(told, ["size 24 80", "size 40 90", "size 40 70", "size 40 90", "size 41 91"]);
+  assert.deepEqual(told, ["size 24 80", "size 40 90", "size 40 70", "size 40 60", "size 40 70", "size 40 90", "size 41 91"]);
 });
 
 test("REST-41: sizes of 0 and above 1000 are refused, and after the exit a resize changes nothing", async () => {
@@ -265,4 +271,35 @@ test("SESSION-41, SESSION-42, REST-37: uploads are cleaned, kept apart, and type
   large.append("files", new Blob([Buffer.alloc(10 * 1024 * 1024 + 1)]), "large");
   assert.equal((await host.rest("POST", `/api/tasks/${id}/upload`, large)).status, 413);
   assert.equal((await sessionOf(host, id)).offset, from + Buffer.byteLength(typed), "refused uploads type nothing");
+});
+
+test("SESSION-43, REST-43: staged text is one slot of 1 MiB for 5 minutes, told to viewers, and gone at the end of the session", async () => {
+  await using host = await startHost({ rest: true });
+  const id = await start(host, "idle");
+  const at = `/api/tasks/${id}/clipboard`;
+  const read = async () => {
+    const reply = await host.rest("GET", at);
+    return reply.status === 204 ? null : (await reply.json()).text;
+  };
+  assert.equal(await read(), null);
+  const agent = host.as(agentOf({ id }));
+  await agent.call("clipboard.set", { text: "one" });
+  await using viewer = await viewRest(host, id);
+  await viewer.until((v) => v.staged().length === 1, "what was staged before");
+  await host.rest("POST", at, { text: "two" });
+  assert.equal(await read(), "two");
+  await host.rest("DELETE", at);
+  assert.equal(await read(), null);
+  await viewer.until((v) => v.staged().length === 3, "each change");
+  assert.deepEqual(viewer.staged(), ["one", "two", null]);
+
+  await agent.call("clipboard.set", { text: "x".repeat(1_048_576) });
+  await assert.rejects(agent.call("clipboard.set", { text: "x".repeat(1_048_577) }), { code: "TOO_LARGE" });
+  host.clock.advance(299_000);
+  assert.equal((await read())?.length, 1_048_576, "the refused text changed nothing");
+  host.clock.advance(2_000);
+  assert.equal(await read(), null);
+  await agent.call("clipboard.set", { text: "three" });
+  await host.call("task.stop", { id });
+  assert.equal(await read(), null);
 });

@@ -11,6 +11,7 @@ import { doors, type Json } from "./doors.ts";
 const WITHOUT: Record<string, string> = {
   "approval.resolve": "needs a question that somebody else asked",
   "approval.wait": "needs a question that somebody else asked",
+  "clipboard.get": "over REST nothing is no reply (204)",
   "daemon.info": "tells of this very process",
   "event.stream": "a stream",
   health: "tells of this very machine",

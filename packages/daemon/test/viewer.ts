@@ -5,7 +5,7 @@ import { type Host, OWNER } from "../src/host.ts";
 type Item =
   | { kind: "snapshot" | "bytes"; offset: number; base64: string; cols?: number; rows?: number }
   | { kind: "size"; cols: number; rows: number }
-  | { kind: "clipboard"; text: string }
+  | { kind: "clipboard"; text: string | null }
   | { kind: "exit"; pending_restart: boolean };
 
 export class Viewer implements AsyncDisposable {
@@ -63,6 +63,11 @@ export class Viewer implements AsyncDisposable {
   at(): number {
     for (const item of this.items.toReversed()) if (item.kind === "bytes" || item.kind === "snapshot") return item.offset;
     return 0;
+  }
+
+  /** What was said to be staged, in order. */
+  staged(): (string | null)[] {
+    return this.items.flatMap((item) => (item.kind === "clipboard" ? [item.text] : []));
   }
 
   exit(): { pending_restart: boolean } | undefined {

@@ -19,6 +19,8 @@ export interface Context {
 export interface HttpReply {
   body: string | Uint8Array;
   type: string;
+  /** When it is not the operation's own; 204 has no body. */
+  status?: number;
   headers?: Record<string, string>;
 }
 

@@ -148,9 +148,10 @@ async function answer(
   const key = request.headers.get("idempotency-key") ?? undefined;
   const output = await parts.gate.call(operation.name, input, { caller, key, signal: controller.signal });
   if (operation.present) {
-    const { body, type, headers } = operation.present(output);
+    const { body, type, headers, status = operation.status ?? 200 } = operation.present(output);
+    if (status === 204) return new Response(null, { status });
     return new Response(body as BodyInit, {
-      status: operation.status ?? 200,
+      status,
       headers: { "content-type": type, "cache-control": "no-store", ...headers },
     });
   }

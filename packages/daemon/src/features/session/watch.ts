@@ -10,7 +10,7 @@ const StreamItem = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("snapshot"), offset: z.number(), cols: z.number(), rows: z.number(), base64: z.string() }),
   z.object({ kind: z.literal("bytes"), offset: z.number().describe("Offset after these bytes"), base64: z.string() }),
   z.object({ kind: z.literal("size"), cols: z.number(), rows: z.number() }).describe("What follows was drawn for this size"),
-  z.object({ kind: z.literal("clipboard"), text: z.string() }),
+  z.object({ kind: z.literal("clipboard"), text: z.string().nullable().describe("null: nothing is staged any more") }),
   z.object({ kind: z.literal("exit"), pending_restart: z.boolean() }),
 ]);
 type StreamItem = z.infer<typeof StreamItem>;
@@ -38,7 +38,7 @@ export const stream = operation({
     return { id: String(item.offset), data: item.base64 };
   },
   positional: ["id"],
-}).generate(async ({ id, since, viewer }, { tasks, sessions, node, launcher }, { caller, signal }) => {
+}).generate(async ({ id, since, viewer }, { tasks, sessions, node, launcher, clipboard }, { caller, signal }) => {
   const row = await tasks.find({ id }, caller);
   const live = sessions.find(row);
   const queue: StreamItem[] = [];
@@ -59,6 +59,11 @@ export const stream = operation({
     total = exit.total;
     void push({ kind: "exit", pending_restart: exit.pendingRestart }, 0);
   });
+  const unstaged = clipboard.onChange((taskId, text) => {
+    if (taskId === row.id) void push({ kind: "clipboard", text }, 0);
+  });
+  const staged = clipboard.get(row.id);
+  if (staged !== null) void push({ kind: "clipboard", text: staged }, 0);
   const watch = await node.sessions
     .watch(
       live.id,
@@ -77,12 +82,14 @@ export const stream = operation({
     .catch((thrown: unknown) => {
       unview();
       unended();
+      unstaged();
       throw thrown;
     });
   const end = () => {
     watch.close();
     unview();
     unended();
+    unstaged();
     for (const resolve of drained.splice(0)) resolve();
     wake?.();
   };
