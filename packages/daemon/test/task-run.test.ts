@@ -138,6 +138,48 @@ test("TASK-32: while the supervisor accepts and never answers, no run is closed 
   assert.deepEqual([(await look(host, id)).status, isAlive(session?.pid ?? 0)], ["in_progress", true]);
 });
 
+test("TASK-36: a digest tells, per task and oldest first, what happened since a time", async () => {
+  await using host = await startHost({ approvalHoldMs: 0 });
+  const backend = await agent(host, "ends", ENDS);
+  const early = await create(host, { name: "early", backend, prompt: "0" });
+  await host.until(early.id, ({ status }) => status === "complete");
+  // The supervisor's exits carry real time, so the clock is left alone here.
+  const since = new Date(host.clock.now()).toISOString();
+  const busy = await create(host, { name: "busy", backend });
+  const quiet = await create(host, { name: "quiet" });
+  await assert.rejects(host.as(agentOf(busy)).call("task.delete", { id: quiet.id }), { code: "PENDING" });
+  await host.call("task.complete", { id: early.id });
+  await host.call("task.revert", { id: early.id });
+  const [, session] = await host.system.services.node.sessions.list();
+  process.kill(session?.pid ?? assert.fail(), "SIGKILL");
+  await host.until(quiet.id, ({ status }) => status === "in_review");
+  const { tasks, complete } = await host.call<{
+    tasks: { id: string; entries: { at: string; kind: string; text: string }[] }[];
+    complete: boolean;
+  }>("task.digest", { since });
+  assert.deepEqual(
+    tasks.map(({ id, entries }) => ({ id, entries: entries.map(({ kind, text }) => `${kind}: ${text}`) })),
+    [
+      { id: early.id, entries: ["status: complete to in_review"] },
+      {
+        id: busy.id,
+        entries: [
+          "status: pending to in_progress",
+          `approval: Waits for an answer: ${host.system.gate.registry.find("task.delete").summary}`,
+        ],
+      },
+      { id: quiet.id, entries: ["status: pending to in_progress", "run: Run 1 ended by SIGKILL", "status: in_progress to in_review"] },
+    ],
+  );
+  for (const { entries } of tasks)
+    assert.deepEqual(
+      entries,
+      entries.toSorted((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0)),
+    );
+  assert.equal(complete, true);
+  await assert.rejects(host.call("task.digest", { since: "yesterday" }), /is no time/);
+});
+
 test("MCP-33: an agent's task_delete waits for a person, whichever task it names", async () => {
   await using host = await startHost({ approvalHoldMs: 0 });
   const [mine, other] = [await create(host, { name: "mine" }), await create(host, { name: "other" })];

@@ -1,5 +1,6 @@
 /** Tasks: one piece of work given to one agent. */
 import * as creating from "./creating.ts";
+import { digest } from "./digest.ts";
 import { fork, prune, recover, remove } from "./end.ts";
 import * as marks from "./operations.ts";
 
@@ -13,4 +14,4 @@ export { migrations, type RunRow, type TaskRow } from "./tables.ts";
 export { type TaskRef, Tasks } from "./tasks.ts";
 export { workspaceOf } from "./workspace.ts";
 
-export const operations = [...Object.values(marks), ...Object.values(creating), remove, prune, fork, recover];
+export const operations = [...Object.values(marks), ...Object.values(creating), digest, remove, prune, fork, recover];
