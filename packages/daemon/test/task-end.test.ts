@@ -47,11 +47,29 @@ test("TASK-24, WORKTREE-26: unsaved work of a destroyed task is kept under a ref
 test("TASK-24: a task is destroyed although its worktree or its project is gone", async () => {
   await using host = await startHost();
   const [one, two] = [await create(host, { name: "one" }), await create(host, { name: "two" })];
+  const branches = () => git(host.repo, "for-each-ref", "--format=%(refname:short)", "refs/heads/argus");
+  const tip = commit(one.worktree_path, { "work.txt": "only on the branch" });
   fs.rmSync(one.worktree_path, { recursive: true });
-  await host.call("task.delete", { id: one.id });
+  assert.deepEqual(await host.call("task.delete", { id: one.id }), { status: "deleted", saved_ref: `refs/argus/trash/${one.id}` });
+  assert.equal(git(host.repo, "rev-parse", `refs/argus/trash/${one.id}^1`), tip);
+  assert.equal(branches(), "argus/two");
   await host.call("project.delete", { name: "demo", force: true });
   await host.call("task.delete", { id: two.id });
+  assert.deepEqual([branches(), fs.existsSync(two.worktree_path)], ["", false]);
   assert.deepEqual(await host.call("task.list", { archived: "all" }), { tasks: [] });
+});
+
+test("TASK-24: a task that is destroyed from several sides at once is destroyed once", async () => {
+  await using host = await startHost();
+  const { id, worktree_path } = await create(host);
+  fs.writeFileSync(path.join(worktree_path, "new.txt"), "");
+  const replies = await Promise.all([1, 2, 3].map(() => host.call("task.delete", { id })));
+  assert.deepEqual(
+    new Set(replies.map((reply) => JSON.stringify(reply))),
+    new Set([JSON.stringify({ status: "deleted", saved_ref: `refs/argus/trash/${id}` })]),
+  );
+  const told = await host.system.services.store.db.selectFrom("events").select("id").where("type", "=", "task.deleted").execute();
+  assert.equal(told.length, 1);
 });
 
 test("WORKTREE-29: with ui.cleanup_worktrees off, destroying and pruning keep worktree and branch", async () => {

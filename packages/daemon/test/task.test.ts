@@ -44,6 +44,28 @@ test("TASK-01: task.create replies once worktree, branch, row and agent exist, a
   assert.ok(session && isAlive(session.pid));
 });
 
+test("TASK-01: with an unfinished dependency everything but the agent is made, and it starts when the last one is complete", async () => {
+  await using host = await startHost();
+  const parents = [await create(host, { name: "a" }), await create(host, { name: "b" })];
+  const child = await create(host, { name: "child", depends_on: parents.map(({ id }) => id) });
+  assert.deepEqual([child.status, fs.existsSync(child.worktree_path)], ["pending", true]);
+  const running = async () => (await host.system.services.node.sessions.list()).map(({ id }) => id).sort();
+  assert.deepEqual(
+    await running(),
+    parents.map(({ id }) => `${id}.1`),
+  );
+  await host.call("task.complete", { id: parents[0]?.id });
+  assert.deepEqual([(await look(host, child.id)).status, await running()], ["pending", parents.map(({ id }) => `${id}.1`)]);
+  assert.deepEqual((await host.call<{ blocked_by: string[] }>("task.get", { id: child.id })).blocked_by, [parents[1]?.id]);
+  await host.call("task.complete", { id: parents[1]?.id });
+  assert.equal((await look(host, child.id)).status, "in_progress");
+  assert.deepEqual(
+    await running(),
+    [...parents, child].map(({ id }) => `${id}.1`),
+  );
+  await assert.rejects(create(host, { depends_on: ["999"] }), /there is no task "999"/);
+});
+
 test("TASK-02: every field of a task is read back unchanged after a restart of the daemon", async () => {
   await using host = await startHost();
   const base = commit(host.repo, { "a.txt": "a" });

@@ -170,6 +170,35 @@ test("WORKTREE-09: a creation tells its step at least every second, and does not
   assert.deepEqual(await host.call("task.creations"), { creations: [] });
 });
 
+test("MCP-19: of twenty calls of agents five run at once, in order, and equal names never side by side", async (t) => {
+  await using host = await startHost();
+  const { node } = host.system.services;
+  const real = node.worktrees.create.bind(node.worktrees);
+  const running: string[] = [];
+  const started: string[] = [];
+  let most = 0;
+  t.mock.method(node.worktrees, "create", async (request: Parameters<typeof real>[0]) => {
+    assert.ok(!running.includes(request.name), `two ${request.name} at once`);
+    running.push(request.name);
+    started.push(request.name);
+    most = Math.max(most, running.length);
+    try {
+      return await real(request);
+    } finally {
+      running.splice(running.indexOf(request.name), 1);
+    }
+  });
+  const me = host.as(agentOf({ id: "1" }));
+  const names = Array.from({ length: 20 }, (_, n) => (n < 15 ? `task ${n}` : "the same"));
+  const results = await Promise.allSettled(
+    names.map((name) => me.call("task.create", { project: "demo", name, prompt: "wait", backend: "shell" })),
+  );
+  assert.equal(most, 5);
+  assert.deepEqual(results.filter(({ status }) => status === "rejected").length, 4, "one of five equal names is made");
+  assert.deepEqual(started.slice(0, 5).sort(), names.slice(0, 5).sort());
+  assert.deepEqual(new Set(started), new Set(names));
+});
+
 test("WORKTREE-07, WORKTREE-09: a creation can be cancelled in the middle of its set-up, and nothing is left of it", async () => {
   await using host = await startHost();
   await workspace(host, 'ports = 1\nsetup = [["/bin/sleep", "1000000"]]\n');

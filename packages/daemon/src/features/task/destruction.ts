@@ -25,6 +25,7 @@ export class Destruction {
   #services: () => Services;
   #log: Log;
   #root: string;
+  #running = new Map<number, Promise<string | null>>();
 
   constructor(services: () => Services, log: Log, worktreeRoot: string) {
     this.#services = services;
@@ -32,24 +33,31 @@ export class Destruction {
     this.#root = worktreeRoot;
   }
 
-  /** Returns the ref that holds unsaved work, or null when there was none. */
-  async destroy(row: TaskRow, options: { force?: boolean; remote?: boolean } = {}): Promise<string | null> {
+  /** Returns the ref that holds unsaved work, or null when there was none. Whoever asks a second time meanwhile waits for the first. */
+  destroy(row: TaskRow, options: { force?: boolean; remote?: boolean } = {}): Promise<string | null> {
+    const running = this.#running.get(row.id);
+    if (running) return running;
+    const work = this.#destroy(row, options).finally(() => this.#running.delete(row.id));
+    this.#running.set(row.id, work);
+    return work;
+  }
+
+  async #destroy(row: TaskRow, options: { force?: boolean; remote?: boolean }): Promise<string | null> {
     const { tasks, sessions, node, config, launcher, destroyed } = this.#services();
     await sessions.end(row);
-    const project = await this.#projectOf(row);
+    const project = await this.#projectOf(row.project, row.worktree);
     let savedRef: string | null = null;
     if (config.bool("ui.cleanup_worktrees") && project) {
       await tearDown(row, node, this.#log);
-      if (await node.files.exists(row.worktree))
-        ({ savedRef } = await node.worktrees.remove({
-          projectPath: project.path,
-          root: this.#root,
-          path: row.worktree,
-          branch: row.branch,
-          taskId: String(row.id),
-          ...(project.branch && { projectBranch: project.branch }),
-          ...options,
-        }));
+      ({ savedRef } = await node.worktrees.remove({
+        projectPath: project.path,
+        root: this.#root,
+        path: row.worktree,
+        branch: row.branch,
+        taskId: String(row.id),
+        ...(project.branch && { projectBranch: project.branch }),
+        ...options,
+      }));
     }
     for (let run = 1; run <= row.run_count; run++) await launcher.clean(row.id, run);
     await node.sessions.removeLog(launcher.logOf(row.id));
@@ -85,7 +93,7 @@ export class Destruction {
 
   async #unsafe(row: TaskRow): Promise<string | null> {
     const { node } = this.#services();
-    const project = await this.#projectOf(row);
+    const project = await this.#projectOf(row.project, row.worktree);
     if (!project) return `its project ${row.project} is not registered any more`;
     const state = await node.worktrees.state(row.worktree, project.path, project.branch || undefined);
     if (!state.exists) return null;
@@ -97,14 +105,13 @@ export class Destruction {
 
   /** Directories below the root that no task names; needs the full list of tasks, and every project, to be known (WORKTREE-28). */
   async #sweep(kept: Pruned["kept"]): Promise<number> {
-    const { tasks, node, projects, config, creation } = this.#services();
+    const { tasks, node, config, creation } = this.#services();
     if (!config.bool("ui.cleanup_worktrees")) return 0; // WORKTREE-29
     const known = (await tasks.list({ archived: "all" })).map((row) => row.worktree);
-    const registered = await projects.all();
     let removed = 0;
     for (const orphan of await node.worktrees.orphans(this.#root, known)) {
       const name = path.basename(path.dirname(orphan));
-      const project = registered.find((one) => one.name === name);
+      const project = await this.#projectOf(name, orphan);
       if (!project) {
         kept.push({ id: orphan, reason: `its project ${name} is not registered` });
         continue;
@@ -146,7 +153,12 @@ export class Destruction {
     );
   }
 
-  async #projectOf(row: TaskRow) {
-    return (await this.#services().projects.all()).find((project) => project.name === row.project) ?? null;
+  /** The registered project, or for one that was forgotten the repository the worktree itself names. */
+  async #projectOf(name: string, worktree: string): Promise<{ path: string; branch: string } | null> {
+    const { node, projects } = this.#services();
+    const registered = (await projects.all()).find((project) => project.name === name);
+    if (registered) return registered;
+    const repository = await node.worktrees.repositoryOf(worktree);
+    return repository === null ? null : { path: repository, branch: "" };
   }
 }
