@@ -2,7 +2,7 @@
 import { createInterface } from "node:readline/promises";
 import { SocketClient } from "@argus/client/socket";
 import { attach } from "./attach.ts";
-import { startDaemon } from "./daemon.ts";
+import { isOther, startDaemon, stopDaemon } from "./daemon.ts";
 import type { Globals } from "./globals.ts";
 import { daemonSocket } from "./home.ts";
 
@@ -34,8 +34,7 @@ const dim = (text: string) => (colours ? `\x1b[2m${text}\x1b[0m` : text);
 const bold = (text: string) => (colours ? `\x1b[1m${text}\x1b[0m` : text);
 
 export async function run(_args: string[], _globals: Globals): Promise<number> {
-  await startDaemon();
-  const face = new Face();
+  const face = new Face(isOther(await startDaemon()));
   return face.run();
 }
 
@@ -47,6 +46,12 @@ class Face {
   #lost = false;
   #suspended = false;
   #done = Promise.withResolvers<number>();
+  /** The daemon was started from another build (LIFECYCLE-11). */
+  #other: boolean;
+
+  constructor(other: boolean) {
+    this.#other = other;
+  }
 
   async run(): Promise<number> {
     const { stdin, stdout } = process;
@@ -113,12 +118,14 @@ class Face {
     if (this.#suspended) return;
     const columns = process.stdout.columns || 80;
     const height = process.stdout.rows || 24;
-    const needs = this.#rows.filter((row) => look(row) === LOOK.needs_input || row.attention).length;
+    const needs = this.#rows.filter((row) => look(row) === LOOK.needs_input).length;
+    const unseen = this.#rows.filter((row) => row.attention && look(row) !== LOOK.needs_input).length;
     const working = this.#rows.filter((row) => look(row) === LOOK.working).length;
     const lines: string[] = [
-      `${bold(" Argus")}  ${needs > 0 ? paint(214, `◆ ${needs} need${needs === 1 ? "s" : ""} you`) : dim("Nothing needs you.")}  ${dim(`${working} working · ${this.#rows.length} tasks`)}`,
+      `${bold(" Argus")}  ${needs > 0 ? paint(214, `◆ ${needs} need${needs === 1 ? "s" : ""} you`) : dim("Nothing needs you.")}  ${dim(`${unseen > 0 ? `${unseen} to look at · ` : ""}${working} working · ${this.#rows.length} task${this.#rows.length === 1 ? "" : "s"}`)}`,
       "",
     ];
+    if (this.#other) lines[1] = paint(214, " The daemon runs another build than this one. R restarts it; agents go on.");
     if (this.#lost) lines[1] = paint(203, " The daemon does not answer; agents go on. Reconnecting…");
     const room = height - 4;
     const first = Math.max(0, Math.min(this.#selected - Math.floor(room / 2), this.#rows.length - room));
@@ -128,7 +135,7 @@ class Face {
       const [glyph, colour, word] = look(row);
       const chosen = first + index === this.#selected;
       const name = fit(row.name, Math.max(12, Math.min(44, columns - 44)));
-      const text = `${chosen ? "▸" : " "} ${paint(colour, glyph)} ${chosen ? bold(name) : name} ${paint(colour, word.padEnd(12))} ${dim(fit(row.project, 14))} ${dim((row.elapsed ?? "").padStart(4))}`;
+      const text = `${chosen ? "▸" : " "} ${paint(colour, glyph)} ${chosen || row.attention ? bold(name) : name} ${paint(colour, word.padEnd(12))} ${dim(fit(row.project, 14))} ${dim((row.elapsed ?? "").padStart(4))}`;
       const left = columns - 44 - Math.min(44, columns - 44);
       lines.push(left > 12 ? `${text}  ${dim(fit(row.state?.evidence ?? "", left))}` : text);
     }
@@ -136,7 +143,11 @@ class Face {
     lines.push(
       this.#note
         ? paint(214, ` ${this.#note}`)
-        : dim(" enter open · n new · s stop · r resume · c complete · a archive · l login link · q quit (agents go on)"),
+        : dim(
+            columns < 100
+              ? " enter open · n new · s stop · r resume · c complete · a archive · q quit"
+              : " enter open · n new · s stop · r resume · c complete · a archive · l login link · q quit (agents go on)",
+          ),
     );
     process.stdout.write(`\x1b[?2026h\x1b[H${lines.map((line) => `${cut(line, columns)}\x1b[K`).join("\r\n")}\x1b[J\x1b[?2026l`);
   }
@@ -154,6 +165,7 @@ class Face {
     else if (key === "r" && row) await this.#do("task.resume", row);
     else if (key === "c" && row) await this.#do("task.complete", row);
     else if (key === "a" && row) await this.#do("task.archive", row);
+    else if (key === "R" && this.#other) await this.#restart();
     else if (key === "l")
       this.#note = (await this.#call<{ url: string }>("token.login_link").catch((thrown: Error) => ({ url: thrown.message }))).url;
     this.#draw();
@@ -163,6 +175,20 @@ class Face {
     try {
       await this.#call(operation, { id: row.id });
       await this.#refresh();
+    } catch (thrown) {
+      this.#note = (thrown as Error).message;
+    }
+  }
+
+  async #restart(): Promise<void> {
+    this.#note = "The daemon restarts; agents go on.";
+    this.#draw();
+    try {
+      await stopDaemon();
+      this.#other = isOther(await startDaemon());
+      this.#client = null;
+      await this.#refresh();
+      this.#note = "The daemon runs this build now.";
     } catch (thrown) {
       this.#note = (thrown as Error).message;
     }

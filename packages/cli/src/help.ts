@@ -84,7 +84,7 @@ function describe(one: ManifestEntry): string {
     about: [
       schema.description,
       required.has(name) && "(required)",
-      schema.default !== undefined && `(${JSON.stringify(schema.default)} when left out)`,
+      !isEmpty(schema.default) && `(${JSON.stringify(schema.default)} when left out)`,
     ]
       .filter(Boolean)
       .join(" "),
@@ -105,12 +105,16 @@ function describe(one: ManifestEntry): string {
   ].join("\n");
 }
 
+/** Leaving out what is empty anyway needs no words. */
+const isEmpty = (value: unknown) =>
+  value === undefined || value === null || value === false || value === "" || (Array.isArray(value) && value.length === 0);
+
 function valueOf(schema: Schema): string {
   const kinds = [schema, ...(schema.anyOf ?? [])];
   const words = kinds.find((one) => one.enum)?.enum;
   if (words) return ` ${words.join("|")}`;
+  if (kinds.some((one) => one.type === "boolean")) return "";
   const type = kinds.find((one) => one.type && one.type !== "null")?.type;
-  if (type === "boolean") return "";
   if (type === "array") return " <a,b,…>";
   if (type === "object") return " <JSON>";
   return type === "integer" || type === "number" ? " <number>" : " <text>";

@@ -134,6 +134,9 @@ function inline(value: unknown): string {
   if (value === "") return '""';
   if (typeof value !== "object" || value === null) return value === null ? "-" : String(value);
   const inner = Object.values(value);
+  const { value: state, evidence } = value as { value?: unknown; evidence?: unknown };
+  if (typeof state === "string" && typeof evidence === "string") return `${words(state)} (${evidence})`;
+  if (inner.length > 0 && inner.every((one) => one === null)) return "-";
   if (inner.some((one) => typeof one === "object" && one !== null)) return JSON.stringify(value);
   if (inner.length === 0) return "none";
   if (Array.isArray(value)) return value.join(", ");
