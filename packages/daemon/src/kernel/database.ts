@@ -2,7 +2,7 @@
 import fs from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { ArgusError } from "@argus/protocol";
-import { Kysely, PostgresDialect, type SqliteDatabase, SqliteDialect } from "kysely";
+import { Kysely, PostgresDialect, SqliteAdapter, type SqliteDatabase, SqliteDialect } from "kysely";
 import { type Migration, Migrator } from "kysely/migration";
 
 /** Tables by name; each feature adds its own by declaration merging. */
@@ -32,12 +32,24 @@ export async function openStore(where: string, migrations: Record<string, Migrat
   return store;
 }
 
+/** SQLite undoes a changed schema as it undoes a row; Kysely does not count on it, and would leave half a migration behind. */
+class TransactionalDialect extends SqliteDialect {
+  override createAdapter(): SqliteAdapter {
+    return new TransactionalAdapter();
+  }
+}
+class TransactionalAdapter extends SqliteAdapter {
+  override get supportsTransactionalDdl(): boolean {
+    return true;
+  }
+}
+
 function openSqlite(path: string): Store {
   const isNew = !fs.existsSync(path);
   const raw = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
   if (isNew) fs.chmodSync(path, 0o600);
   raw.exec(`pragma journal_mode=wal; pragma synchronous=normal; pragma foreign_keys=on; pragma busy_timeout=${BUSY_TIMEOUT_MS}`);
-  const db = new Kysely<Tables>({ dialect: new SqliteDialect({ database: asDriver(raw) }) });
+  const db = new Kysely<Tables>({ dialect: new TransactionalDialect({ database: asDriver(raw) }) });
   return { db, kind: "sqlite", close: () => db.destroy() };
 }
 
