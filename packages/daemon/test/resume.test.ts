@@ -30,10 +30,11 @@ async function argumentsOf(host: Host, id: string): Promise<string[]> {
 }
 async function argumentsSeen(viewer: Viewer): Promise<string[]> {
   await viewer.until((v) => v.text().includes("ready"), "ready");
-  const shown = viewer.text().slice(viewer.text().lastIndexOf("args ["));
+  const text = viewer.text();
+  const shown = text.slice(text.lastIndexOf("args [") + 5).split(/cwd |ready/)[0] ?? "";
   // A redraw wraps long lines by escape codes; what is between them belongs together.
   // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what terminals send
-  return JSON.parse(shown.slice(5, shown.indexOf("]") + 1).replace(/\x1b\[[0-9;?]*[A-Za-z]|[\r\n]/g, ""));
+  return JSON.parse(shown.replace(/\x1b\[[0-9;?]*[A-Za-z]|[\r\n]/g, ""));
 }
 
 test("SESSION-01: a missing worktree is an error that names task and path, and nothing is started elsewhere", async () => {

@@ -32,7 +32,8 @@ export class Clipboard implements Disposable {
   /** The last write wins. */
   set(taskId: number, text: string): void {
     const bytes = Buffer.byteLength(text);
-    if (bytes > MAX_BYTES) throw new ArgusError("TOO_LARGE", `Staged text holds at most ${MAX_BYTES} bytes; this has ${bytes}. Use a file.`);
+    if (bytes > MAX_BYTES)
+      throw new ArgusError("TOO_LARGE", `Staged text holds at most ${MAX_BYTES} bytes; this has ${bytes}. Use a file.`);
     this.#slots.set(taskId, { text, until: this.#clock.now() + KEPT_MS });
     this.#tell(taskId, text);
   }
