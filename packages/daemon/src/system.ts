@@ -211,13 +211,14 @@ export async function startSystem(options: SystemOptions): Promise<System> {
   sessions.onInterrupted((rows) => void resumeInterrupted(rows, services, log));
   await opened.use(listeners).start();
   await sessions.start();
-  let reviving = false;
+  let reviving: Promise<void> | null = null;
+  // Waited for: a supervisor that comes up after its daemon has gone would belong to nobody.
+  opened.defer(() => reviving ?? undefined);
   opened.defer(
     systemClock.every(REVIVE_MS, () => {
       if (node.sessions.state === "connected" || reviving) return;
-      reviving = true;
-      void ensureSupervisor(home, log).finally(() => {
-        reviving = false;
+      reviving = ensureSupervisor(home, log).finally(() => {
+        reviving = null;
       });
     }),
   );
