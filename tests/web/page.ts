@@ -83,7 +83,7 @@ export class Device implements AsyncDisposable {
 
   /** Resolves when the terminal shows the text. */
   async shows(text: string | RegExp): Promise<void> {
-    const deadline = Date.now() + 5_000;
+    const deadline = Date.now() + 20_000;
     for (;;) {
       const screen = (await this.screen()).join("\n");
       if (typeof text === "string" ? screen.includes(text) : text.test(screen)) return;

@@ -1,9 +1,9 @@
 /** Starts the page: takes a login link out of the address, follows the address bar, and draws. */
 import "./styles/base.css";
+import "./styles/controls.css"; // before the screens, which adapt them
 import "./styles/shell.css";
 import "./styles/tasks.css";
 import "./styles/detail.css";
-import "./styles/controls.css";
 import { render } from "preact";
 import { takeLoginLink } from "./login/login.ts";
 import { parseRoute, route } from "./route.ts";

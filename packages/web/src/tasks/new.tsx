@@ -45,11 +45,14 @@ export function NewTask({ project }: { project?: string | undefined }): JSX.Elem
     Promise.all([fetchProjects(), fetchBackends()]).catch((failure) => setError(sentence(failure)));
   }, []);
   useEffect(() => {
+    if (project) draft.value = { ...draft.value, project };
+  }, [project]);
+  useEffect(() => {
     if (!list) return;
-    const wanted = [project, draft.value.project].find((name) => list.some((item) => item.name === name)) ?? list[0]?.name ?? "";
-    if (wanted !== draft.value.project) draft.value = { ...draft.value, project: wanted };
-    setAdding(list.length === 0);
-  }, [list, project]);
+    // A choice stays when the list comes again; one that is gone, or was never there, gives way to the first.
+    if (!list.some((item) => item.name === draft.value.project)) draft.value = { ...draft.value, project: list[0]?.name ?? "" };
+    if (list.length === 0) setAdding(true);
+  }, [list]);
 
   const set = (field: keyof Draft) => (event: { currentTarget: { value: string } }) => {
     key.current = crypto.randomUUID();

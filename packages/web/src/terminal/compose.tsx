@@ -47,11 +47,11 @@ export function ComposeBar({ taskId, onSend, disabled }: { taskId: string; onSen
       <button
         type="submit"
         class="icon-button send"
-        aria-label="Send"
+        aria-label={text ? "Send" : "Enter"}
         disabled={disabled}
         onPointerDown={(event) => event.preventDefault()}
       >
-        <Icon name="send" />
+        <Icon name={text ? "send" : "enter"} />
       </button>
     </form>
   );
@@ -66,7 +66,6 @@ const KEYS: { key: BarKey; label: string; name: string }[] = [
   { key: "down", label: "↓", name: "Down" },
   { key: "right", label: "→", name: "Right" },
   { key: "ctrl-c", label: "^C", name: "Control C" },
-  { key: "enter", label: "⏎", name: "Enter" },
 ];
 
 export function KeyBar({ onKey, disabled }: { onKey(key: BarKey): void; disabled: boolean }): JSX.Element {

@@ -20,6 +20,8 @@ const HIDDEN_DETACH_MS = 3_000; // a pocketed phone must not hold the desk's ter
 const NOTE_ROWS = 4; // what a line of 44 px covers at the smallest type
 const HISTORY_BYTES = 262_144; // of an ended session; more is under the task's log
 
+const NOT_RUN = "This task has not run yet.";
+
 /** Everything one open terminal owns, outside the component so that effects stay short. */
 class TerminalSession {
   readonly attachment: Attachment;
@@ -29,11 +31,13 @@ class TerminalSession {
   readonly failure = signal<string | null>(null);
   screen: Screen | null = null;
   readonly #path: string;
+  readonly #started: boolean;
   #sent: Size | null = null;
   #resizing: ReturnType<typeof setTimeout> | undefined;
 
   constructor(task: Task) {
     this.#path = `/api/tasks/${encodeURIComponent(task.id)}`;
+    this.#started = Boolean(task.started_at || task.last_run);
     this.attachment = new Attachment(task.id, {
       onBytes: (bytes) => this.screen?.write(bytes),
       onOpen: () => {
@@ -86,6 +90,10 @@ class TerminalSession {
 
   /** Draws what is left of a session that ended. */
   async showHistory(): Promise<void> {
+    if (!this.#started) {
+      this.failure.value = NOT_RUN;
+      return;
+    }
     try {
       const response = await send("GET", `${this.#path}/output?bytes=${HISTORY_BYTES}`);
       const bytes = new Uint8Array(await response.arrayBuffer());
@@ -96,7 +104,7 @@ class TerminalSession {
       await this.screen?.write(bytes.subarray(start));
       this.failure.value = null;
     } catch (error) {
-      this.failure.value = error instanceof ArgusError && error.code === "NOT_FOUND" ? "This task has not run yet." : sentence(error);
+      this.failure.value = error instanceof ArgusError && error.code === "NOT_FOUND" ? NOT_RUN : sentence(error);
     }
   }
 
@@ -129,7 +137,8 @@ export function TerminalPane({ task }: { task: Task }): JSX.Element {
       });
       const wanted = session.screen.wanted();
       if (wanted) session.screen.resize(wanted);
-      session.attachment.start();
+      if (viewOf(task).live) session.attachment.start();
+      else session.attachment.link.value = "none";
       if (matchMedia("(pointer: fine)").matches) session.screen.focus();
     };
     attach().catch((error) => setLoadError(`The terminal could not be loaded: ${sentence(error)} Reload the page to try again.`));

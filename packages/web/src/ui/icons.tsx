@@ -12,6 +12,7 @@ const PATHS = {
   stop: "M7 7h10v10H7z",
   play: "M8 5l11 7-11 7V5Z",
   send: "M5 12h13M12 5l7 7-7 7",
+  enter: "M19 6v6a2 2 0 0 1-2 2H6M10 10l-4 4 4 4",
   chevron: "M8 10l4 4 4-4",
   pin: "M9 4h6l-1 6 3 3H7l3-3-1-6ZM12 13v7",
   gear: "M4 7h9M17 7h3M4 17h3M11 17h9M15 7a2 2 0 1 0 0-.01M9 17a2 2 0 1 0 0-.01",
