@@ -19,6 +19,8 @@ export class CallError extends Error {
   }
 }
 
+const connectionLost = () => new CallError({ error: "The connection to the daemon was lost.", code: "UNAVAILABLE" });
+
 interface Waiting {
   resolve(value: unknown): void;
   reject(error: Error): void;
@@ -36,8 +38,7 @@ export class SocketClient implements Disposable {
     this.#socket = socket;
     socket.on("data", (chunk: Buffer) => this.#read(chunk));
     const lost = () => {
-      const error = new CallError({ error: "The connection to the daemon was lost.", code: "UNAVAILABLE" });
-      for (const waiting of this.#waiting.values()) waiting.reject(error);
+      for (const waiting of this.#waiting.values()) waiting.reject(connectionLost());
       this.#waiting.clear();
     };
     socket.on("error", lost);
@@ -68,6 +69,7 @@ export class SocketClient implements Disposable {
   call<T = unknown>(name: string, input: unknown = {}, options: CallOptions = {}): Promise<T> {
     const id = this.#next++;
     return new Promise<T>((resolve, reject) => {
+      if (this.#socket.destroyed) return reject(connectionLost()); // nobody would answer
       this.#waiting.set(id, { resolve: resolve as (value: unknown) => void, reject });
       this.#socket.write(`${JSON.stringify({ id, call: name, input, ...options })}\n`);
     });
@@ -75,6 +77,7 @@ export class SocketClient implements Disposable {
 
   /** Items as they come; ending the loop ends the stream at the daemon. */
   async *stream<T = unknown>(name: string, input: unknown = {}, options: CallOptions & { signal?: AbortSignal } = {}): AsyncGenerator<T> {
+    if (this.#socket.destroyed) throw connectionLost();
     const id = this.#next++;
     const items: T[] = [];
     let ended = false;
