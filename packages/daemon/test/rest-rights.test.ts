@@ -153,7 +153,10 @@ test("REST-83: approvals are listed and answered once, by somebody else, for wha
   assert.equal((await answer(device.token, { ...first, digest: "0".repeat(64) })).status, 409);
   assert.equal((await answer(device.token, first, "maybe")).status, 400);
   const all = await Promise.all(Array.from({ length: 20 }, (_, n) => answer(n % 2 ? device.token : host.token, first)));
-  assert.deepEqual(all.map(({ status }) => status).toSorted((a, b) => a - b), [200, ...Array.from({ length: 19 }, () => 409)]);
+  assert.deepEqual(
+    all.map(({ status }) => status).toSorted((a, b) => a - b),
+    [200, ...Array.from({ length: 19 }, () => 409)],
+  );
   const second = await question(true);
   host.clock.advance(601_000);
   assert.equal((await answer(device.token, second)).status, 410);

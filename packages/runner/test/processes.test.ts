@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { childEnvironment, run, runRaw, which } from "../src/processes.ts";
@@ -105,4 +105,24 @@ test("processes: a program is found on PATH only when it is an executable file i
   assert.equal(await which(join(place.path, "three/tool")), join(place.path, "three/tool"));
   assert.equal(await which("three/tool", place.path), null);
   assert.equal(await which("gh-not-installed"), null);
+});
+
+test("SUPERVISOR-28: auxiliary programs are waited for, also those that were killed", { skip: process.platform !== "linux" }, async () => {
+  using place = await scratch();
+  const results = await Promise.all([
+    ...Array.from({ length: 20 }, () => run(["true"], { cwd: place.path, timeoutMs: 20_000 })),
+    ...Array.from({ length: 5 }, () => run(["sleep", "1000000"], { cwd: place.path, timeoutMs: 50 })),
+  ]);
+  assert.equal(results.filter((result) => result.timedOut).length, 5);
+  const zombies = readdirSync("/proc").filter((pid) => {
+    if (!/^\d+$/.test(pid)) return false;
+    try {
+      const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+      const [state, parent] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+      return state === "Z" && Number(parent) === process.pid;
+    } catch {
+      return false; // ended while we looked
+    }
+  });
+  assert.deepEqual(zombies, []);
 });
