@@ -103,7 +103,7 @@ function list(rows: unknown[], name: string): string {
   );
   return table(
     rows.map((row) => columns.map((column) => plain((row as Row)[column]))),
-    columns.map((column) => column.toUpperCase()),
+    columns.map((column) => words(column).toUpperCase()),
   );
 }
 
@@ -137,11 +137,12 @@ function inline(value: unknown): string {
   const { value: state, evidence } = value as { value?: unknown; evidence?: unknown };
   if (typeof state === "string" && typeof evidence === "string") return `${words(state)} (${evidence})`;
   if (inner.length > 0 && inner.every((one) => one === null)) return "-";
-  if (inner.some((one) => typeof one === "object" && one !== null)) return JSON.stringify(value);
+  const deep = (one: unknown) => typeof one === "object" && one !== null && (!Array.isArray(one) || one.some(deep));
+  if (inner.some(deep)) return JSON.stringify(value);
   if (inner.length === 0) return "none";
   if (Array.isArray(value)) return value.join(", ");
   return Object.entries(value)
-    .map(([name, one]) => `${words(name)} ${one === null || one === "" ? "-" : String(one)}`)
+    .map(([name, one]) => `${words(name)} ${one === null || one === "" ? "-" : inline(one)}`)
     .join(", ");
 }
 

@@ -203,6 +203,18 @@ test("LIFECYCLE-03: without git, or without a runtime, the start stops with one 
   assert.equal(noGit.status, 5);
   assert.equal(noGit.stderr, "argus: git is not on PATH. Install git, then start again.\n");
   assert.ok(!fs.existsSync(scratch.at("data.sql")));
+
+  // An agent that is not installed stops nothing but its own task; programs Argus can do without are not mentioned.
+  fs.symlinkSync(fs.realpathSync((await scratch.program("sh", ["-c", "command -v git"])).stdout.trim()), path.join(bin, "git"));
+  const start = await scratch.run(["daemon", "start"], { env: { PATH: bin } });
+  assert.deepEqual([start.status, start.stderr], [0, ""]);
+  assert.ok(!/\bgh\b|tailscale/i.test(start.stdout));
+  await scratch.ok("project", "create", "demo", scratch.repository(), "--backend", "shell");
+  const { backends } = await scratch.json<{ backends: { name: string; available: boolean }[] }>("backend", "list");
+  assert.equal(backends.find((one) => one.name === "codex")?.available, false);
+  const noAgent = await scratch.run(["task", "create", "demo", "x", "--backend", "codex"]);
+  assert.equal(noAgent.status, 5);
+  assert.equal(noAgent.stderr, 'argus: The agent\'s program "codex" is not on PATH. Install it, or choose another backend.\n');
 });
 
 test("SUPERVISOR-05, SUPERVISOR-06: status says what runs; stop asks at a terminal, no leaves the agents, yes hangs them up", async () => {

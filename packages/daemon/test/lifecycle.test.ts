@@ -18,7 +18,9 @@ function home(t: TestContext): string {
 }
 
 const makes = (table: string): Migration => ({
-  up: async (db) => void (await db.schema.createTable(table).addColumn("id", "integer").execute()),
+  up: async (db) => {
+    await db.schema.createTable(table).addColumn("id", "integer").execute();
+  },
 });
 const breaks: Migration = {
   up: async (db) => {
