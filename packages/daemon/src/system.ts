@@ -271,11 +271,14 @@ function makeFolders(home: string) {
 async function resumeInterrupted(rows: TaskRow[], { config, launcher, tasks }: Services, log: Log): Promise<void> {
   if (!config.bool("supervisor.resume_interrupted")) return;
   const queue = rows.filter((row) => row.session_id !== null && !row.archived);
+  const again = async (row: TaskRow) => {
+    // A harness that cannot continue would begin its whole work anew, and nobody asked for that.
+    if ((await launcher.plan(row, row.session_id, null, "")).resumed)
+      await launcher.start(await tasks.byId(String(row.id)), { resume: true });
+  };
   const worker = async () => {
     for (let row = queue.shift(); row; row = queue.shift())
-      await launcher
-        .start(await tasks.byId(String(row.id)), { resume: true })
-        .catch((err) => log.warn({ err, task: row?.id }, "an interrupted session could not be resumed"));
+      await again(row).catch((err) => log.warn({ err, task: row?.id }, "an interrupted session could not be resumed"));
   };
   await Promise.all([worker(), worker()]);
 }

@@ -100,10 +100,10 @@ test("TASK-30, TASK-31: when supervisor and daemon are gone, open runs close as 
 
 test("SUPERVISOR-07: interrupted sessions with a conversation are resumed, oldest first, and others are not", async () => {
   await using host = await startHost();
-  configure(host, RESUMABLE);
+  configure(host, `${RESUMABLE}\n[harnesses.echo]\nfresh_args = ["{id}"]\nmints_id = true\n`);
   const ids: string[] = [];
   for (let n = 0; n < 4; n++) ids.push(await start(host, "idle", { name: `agent ${n}` }));
-  const plain = await start(host, "echo");
+  const plain = await start(host, "echo"); // has an id, and no way to resume it
   const conversations = await Promise.all(ids.map(async (id) => (await host.call<Task>("task.get", { id })).session_id));
   const started: string[] = [];
   host.system.services.events.subscribe((event) => {
@@ -111,7 +111,9 @@ test("SUPERVISOR-07: interrupted sessions with a conversation are resumed, oldes
   });
   await newSupervisor(host, await killSupervisor(host));
   for (const [n, id] of ids.entries()) {
-    const task = await host.until(id, (now) => now.status === "in_progress" && now.state?.value !== "exited", `task ${id} to be resumed`);
+    await host.eventually(async () => (await reasons(host, id)).length === 2, `task ${id} to be resumed`);
+    const task = await host.call<Task>("task.get", { id });
+    assert.equal(task.status, "in_progress");
     assert.equal(task.session_id, conversations[n]);
     assert.deepEqual(await reasons(host, id), ["aborted-by-restart", null]);
   }
