@@ -156,7 +156,8 @@ export async function startHost(options: HostOptions = {}): Promise<Host> {
 
 /** Hangs up every session and waits for the supervisor to be gone. Returns the pids that must not live any more. */
 export async function endSupervisor(home: string): Promise<number[]> {
-  const client = await connectSupervisor(path.join(home, "supervisor.sock"), { timeoutMs: 2000 }).catch(() => null);
+  // Patient: on a busy machine an answer takes seconds, and giving up would leave the supervisor and its agents behind unseen.
+  const client = await connectSupervisor(path.join(home, "supervisor.sock"), { timeoutMs: WAIT_LIMIT_MS }).catch(() => null);
   if (!client) return [];
   const sessions = await client.list();
   for (const session of sessions) if (!session.exit) await client.signal(session.id, "SIGKILL").catch(() => {});
