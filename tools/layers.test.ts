@@ -18,7 +18,7 @@ const MAY: Record<string, string[]> = {
   web: ["protocol", "client"],
 };
 /** Libraries the supervisor may load; it hires last. */
-const SUPERVISOR_LIBRARIES = ["@lydell/node-pty", "@xterm/headless", "@xterm/addon-serialize", "@xterm/addon-unicode11"];
+const SUPERVISOR_LIBRARIES = ["@lydell/node-pty", "@xterm/headless", "@xterm/addon-unicode11"];
 /** Values, not types, of the program are started by name only. */
 const STARTED_BY_NAME = {
   cli: ["@argus/daemon/main", "@argus/web/build"],
