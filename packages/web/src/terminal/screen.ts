@@ -30,11 +30,9 @@ export interface Screen {
   /** The size in force, which other viewers may have made smaller than this host. */
   resize(size: Size): void;
   wanted(): Size | null;
-  size(): Size;
   applicationCursor(): boolean;
   focus(): void;
   reset(): void;
-  text(): string;
   dispose(): void;
 }
 
@@ -104,16 +102,9 @@ export async function openScreen(options: ScreenOptions): Promise<Screen> {
       if (cols !== terminal.cols || rows !== terminal.rows) terminal.resize(cols, rows);
     },
     wanted,
-    size: () => ({ cols: terminal.cols, rows: terminal.rows }),
     applicationCursor: () => terminal.modes.applicationCursorKeysMode,
     focus: () => terminal.focus(),
     reset: () => terminal.reset(),
-    text() {
-      const buffer = terminal.buffer.active;
-      return Array.from({ length: terminal.rows }, (_, row) => buffer.getLine(buffer.viewportY + row)?.translateToString(true) ?? "").join(
-        "\n",
-      );
-    },
     dispose() {
       observer.disconnect();
       untouch();
