@@ -150,6 +150,25 @@ if (process.platform === "linux") {
     assert.deepEqual(await state(), { file, installed: false, loaded: false });
   });
 
+  test("LIFECYCLE-12: on macOS install writes the file and gives it to launchd, again when it was loaded before", async () => {
+    await using scratch = new Scratch();
+    const loaded = path.join(scratch.home, "loaded");
+    const { env, said } = standIns(scratch, {
+      launchctl: `case "$1" in bootstrap) touch '${loaded}';; bootout) rm -f '${loaded}';; print) test -e '${loaded}';; esac`,
+    });
+    const file = path.join(scratch.env.HOME as string, "Library", "LaunchAgents", "com.drn.argus.daemon.plist");
+    const service = path.join(ROOT, "packages", "cli", "src", "service.ts");
+    const install = () =>
+      scratch.program(process.execPath, ["-e", `import(${JSON.stringify(service)}).then((it) => it.install("darwin"))`], { env });
+    const domain = `gui/${process.getuid?.()}`;
+    assert.equal((await install()).status, 0);
+    assert.deepEqual(said(), [`launchctl print ${domain}/com.drn.argus.daemon`, `launchctl bootstrap ${domain} ${file}`]);
+    assert.match(fs.readFileSync(file, "utf8"), new RegExp(`<string>${scratch.at("argusd")}</string>`));
+    assert.match(fs.readFileSync(file, "utf8"), new RegExp(`<string>${scratch.at("launchd.log")}</string>`));
+    assert.equal((await install()).status, 0);
+    assert.ok(said().includes(`launchctl bootout ${domain}/com.drn.argus.daemon`));
+  });
+
   test("LIFECYCLE-18: without linger the install says that agents end at logout, and names the command", async () => {
     await using scratch = new Scratch();
     const { env } = standIns(scratch, { systemctl: "exit 0", loginctl: "echo Linger=no" });
@@ -168,7 +187,7 @@ if (process.platform === "linux") {
     assert.match(failed.stderr, /systemctl --user restart argus-daemon\.service failed: Job failed\./);
   });
 
-  test("LIFECYCLE-14: what the unit runs becomes the daemon itself: killed it fails, stopped by command it exits 0", async () => {
+  test("what the unit runs becomes the daemon itself: killed it fails, stopped by command it exits 0", async () => {
     await using scratch = new Scratch();
     fs.mkdirSync(scratch.argus, { mode: 0o700 });
     fs.symlinkSync(path.join(ROOT, "argus"), scratch.at("argusd"));
