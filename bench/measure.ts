@@ -20,12 +20,7 @@ export async function time(runs: number, warm: number, work: (run: number) => un
 }
 
 /** Alternates two things, so that a busy moment of the machine meets both. */
-export async function paired(
-  runs: number,
-  warm: number,
-  one: () => unknown,
-  other: () => unknown,
-): Promise<[number[], number[]]> {
+export async function paired(runs: number, warm: number, one: () => unknown, other: () => unknown): Promise<[number[], number[]]> {
   const a: number[] = [];
   const b: number[] = [];
   for (let n = -warm; n < runs; n++) {

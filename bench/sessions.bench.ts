@@ -6,7 +6,7 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { startSupervisor, type SupervisorClient } from "../packages/supervisor/src/client.ts";
+import { type SupervisorClient, startSupervisor } from "../packages/supervisor/src/client.ts";
 
 const require = createRequire(new URL("../packages/supervisor/src/main.ts", import.meta.url));
 const { spawn } = require("@lydell/node-pty") as typeof import("@lydell/node-pty");

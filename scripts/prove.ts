@@ -14,5 +14,9 @@ if (files.length === 0) {
   process.exit(2);
 }
 // One at a time: each starts daemons, browsers or agents of its own, and the machine may have two cores.
-const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", "--test", "--test-timeout=900000", "--test-concurrency=1", ...files], { cwd: root, stdio: "inherit" });
+const child = spawn(
+  process.execPath,
+  ["--disable-warning=ExperimentalWarning", "--test", "--test-timeout=900000", "--test-concurrency=1", ...files],
+  { cwd: root, stdio: "inherit" },
+);
 child.on("exit", (code, signal) => process.exit(signal ? 1 : (code ?? 1)));

@@ -19,7 +19,24 @@ import * as worktree from "./features/worktree/index.ts";
 import { migrations as kernelMigrations } from "./kernel/migrations.ts";
 import type { AnyOperation } from "./kernel/operation.ts";
 
-const features = [approval, audit, backend, clipboard, config, event, git, health, later, log, project, session, skill, task, token, worktree];
+const features = [
+  approval,
+  audit,
+  backend,
+  clipboard,
+  config,
+  event,
+  git,
+  health,
+  later,
+  log,
+  project,
+  session,
+  skill,
+  task,
+  token,
+  worktree,
+];
 
 export const operations: AnyOperation[] = features.flatMap((feature) => feature.operations as AnyOperation[]);
 
