@@ -1,6 +1,6 @@
 /** Makes sure that one process at a time owns a home folder, also after kill -9, by a kernel lock on a file that is never removed. */
 
-import { closeSync, constants, mkdirSync, openSync } from "node:fs";
+import { closeSync, constants, fstatSync, mkdirSync, openSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { setInherited, tryLock } from "./libc.ts";
@@ -28,7 +28,20 @@ export async function holdLock(path: string, options: { waitMs?: number } = {}):
     }
     await pause(RETRY_MS);
   }
+  if (!isStill(path, fd)) {
+    closeSync(fd);
+    return null;
+  }
   return lockOf(path, fd);
+}
+
+/** False when the whole home folder was removed while we waited: a process that went on would serve nobody, for ever. */
+function isStill(path: string, fd: number): boolean {
+  try {
+    return statSync(path).ino === fstatSync(fd).ino;
+  } catch {
+    return false;
+  }
 }
 
 /** Wraps a descriptor that already holds the lock (taken over from the previous program image). */
