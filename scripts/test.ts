@@ -27,7 +27,7 @@ const child = spawn(
   [
     "--disable-warning=ExperimentalWarning",
     "--test",
-    "--test-timeout=240000",
+    "--test-timeout=600000",
     `--test-concurrency=${Math.max(2, os.availableParallelism())}`,
     ...files,
   ],
