@@ -7,9 +7,16 @@ const root = import.meta.dirname;
 const dist = path.join(root, "dist");
 const stamp = path.join(dist, ".sources");
 /** What the build reads. The lockfile stands for every dependency. */
-const SOURCES = ["index.html", "public", "src", "build.ts", "package.json", "../protocol/src/errors.ts", "../../package-lock.json"].map(
-  (name) => path.join(root, name),
-);
+const SOURCES = [
+  "index.html",
+  "public",
+  "src",
+  "worker.js",
+  "build.ts",
+  "package.json",
+  "../protocol/src/errors.ts",
+  "../../package-lock.json",
+].map((name) => path.join(root, name));
 
 /** SHA-256 over names and bytes of everything the build reads, hex. */
 export function sourceHash(): string {
@@ -54,6 +61,7 @@ export async function buildWeb(): Promise<void> {
         },
       },
     });
+    writeServiceWorker(next, hash);
     keepOldAssets(next);
     writeFileSync(path.join(next, ".sources"), hash);
     const old = path.join(root, ".cache", `old-${process.pid}`);
@@ -68,6 +76,16 @@ export async function buildWeb(): Promise<void> {
   } finally {
     rmSync(next, { recursive: true, force: true });
   }
+}
+
+/** Gives the worker the build's hash and its files: a new build is a new worker with a new cache. */
+function writeServiceWorker(next: string, hash: string): void {
+  const files = ["/", "/manifest.webmanifest", "/icon.svg", ...readdirSync(path.join(next, "assets")).map((name) => `/assets/${name}`)];
+  const worker = readFileSync(path.join(root, "worker.js"), "utf8");
+  writeFileSync(
+    path.join(next, "worker.js"),
+    worker.replace("__BUILD__", hash.slice(0, 16)).replace('["__FILES__"]', JSON.stringify(files)),
+  );
 }
 
 /** A page that is open during an upgrade still asks for its own lazy chunks: the assets of one build before are carried along. */

@@ -1,11 +1,12 @@
 /** The page as people meet it: real Chromium at phone and desk size on a whole real Argus. */
 import assert from "node:assert/strict";
 import fs from "node:fs";
+import net from "node:net";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import type { Task } from "@argus/protocol";
-import { ensureWeb } from "@argus/web/build";
+import { ensureWeb, sourceHash } from "@argus/web/build";
 import type { Browser } from "playwright-core";
 import { type Host, startHost } from "../../packages/daemon/src/host.ts";
 import { checkPage } from "./audit.ts";
@@ -23,6 +24,14 @@ const loginLink = async (host: Host) => (await host.call<{ url: string }>("token
 async function create(host: Host, agent: string, input: Record<string, unknown> = {}): Promise<Task> {
   const { id } = await host.call<Task>("task.create", { project: "demo", prompt: "", name: agent, backend: `fixture-${agent}`, ...input });
   return host.call<Task>("task.get", { id });
+}
+function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const server = net.createServer().listen(0, "127.0.0.1", () => {
+      const { port } = server.address() as net.AddressInfo;
+      server.close(() => resolve(port));
+    });
+  });
 }
 const APP_LIMIT_BYTES = 60 * 1024; // gzip, before the terminal's own chunk: loads in a second on a slow phone link
 
@@ -73,6 +82,8 @@ for (const size of ["phone", "desk"] as const)
     await page.getByRole("link", { name: "Details" }).click();
     await page.getByText(task.worktree_path).waitFor();
     assert.deepEqual([...hosts], [new URL(host.url()).host], "nothing is asked of any other host");
+    const manifest = (await (await host.rest("GET", "/manifest.webmanifest")).json()) as { icons: { src: string }[] };
+    for (const { src } of manifest.icons) assert.equal((await host.rest("GET", src)).status, 200, src);
     assert.deepEqual(device.wrong, []);
   });
 
@@ -181,7 +192,9 @@ test("WEB-12, WEB-13: two screens of different size show the same session, and a
 });
 
 test("WEB-04, SESSION-28: a daemon that is away shows a banner; when it is back, every byte is there and typing goes on", async () => {
-  await using host = await startHost({ rest: true });
+  // The same port again after the restart, as in real life.
+  const port = await freePort();
+  await using host = await startHost({ rest: true, env: { ARGUS_API_PORT: String(port) } });
   const backend = await host.call<{ name: string }>("backend.create", {
     name: "counting",
     command: `${host.system.services.backends.choose("fixture-numbered", "").command} 200 900`,
@@ -193,6 +206,7 @@ test("WEB-04, SESSION-28: a daemon that is away shows a banner; when it is back,
   await device.login(await loginLink(host));
   await page.goto(`${host.url()}/#/task/${task.id}`);
   await device.shows("line ");
+  await host.restart();
   await page.context().setOffline(true);
   await page.getByRole("alert").filter({ hasText: "The daemon does not answer" }).waitFor();
   await page.context().setOffline(false);
@@ -214,6 +228,37 @@ test("WEB-04, SESSION-28: a daemon that is away shows a banner; when it is back,
   await page.getByText("typed and not sent yet").waitFor();
   await page.context().setOffline(false);
   await device.shows("kept while away");
+});
+
+test("WEB-01: the service worker keeps the page under the build's hash and nothing of the API, and shows it while the daemon is away", async () => {
+  await using host = await startHost({ rest: true });
+  await create(host, "idle");
+  await using device = await Device.open(browser, { size: "phone" });
+  const { page } = device;
+  await device.login(await loginLink(host));
+  await page
+    .getByRole("region", { name: /idle|Working/i })
+    .first()
+    .waitFor();
+  await page.evaluate(() => navigator.serviceWorker.ready.then(() => {}));
+  const kept = await page.evaluate(async () => {
+    const names = await caches.keys();
+    const paths = (
+      await Promise.all(names.map(async (name) => (await (await caches.open(name)).keys()).map((one) => new URL(one.url).pathname)))
+    ).flat();
+    return { names, paths };
+  });
+  assert.deepEqual(kept.names, [`argus-${sourceHash().slice(0, 16)}`]);
+  assert.ok(kept.paths.includes("/") && kept.paths.some((one) => one.endsWith(".js")), kept.paths.join());
+  assert.deepEqual(
+    kept.paths.filter((one) => one.startsWith("/api/")),
+    [],
+  );
+  await page.context().setOffline(true);
+  await page.reload();
+  await page.getByRole("alert").filter({ hasText: "The daemon does not answer" }).waitFor();
+  await page.context().setOffline(false);
+  await page.getByRole("link", { name: /idle/ }).waitFor();
 });
 
 test("WEB-07: a task is renamed, stopped, resumed, completed, archived and deleted from its menu", async () => {

@@ -30,5 +30,8 @@ const fitKeyboard = () => {
 viewport?.addEventListener("resize", fitKeyboard);
 fitKeyboard();
 
+// Browsers have no workers on plain http beyond loopback; the page works without.
+navigator.serviceWorker?.register("/worker.js").catch(() => {});
+
 const root = document.getElementById("app");
 if (root) render(<App />, root);
