@@ -20,6 +20,7 @@ export interface ManifestEntry {
   input: { properties?: Record<string, Schema>; required?: string[] };
   mcp: string | null;
   rest: string[];
+  planned: boolean;
 }
 export interface Schema {
   type?: string;

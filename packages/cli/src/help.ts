@@ -32,7 +32,7 @@ export async function run(args: string[], globals: Globals): Promise<number> {
     else process.stdout.write(`${OWN}\nMore commands are listed while the daemon runs: argus daemon start\n\n${ENDING}`);
     return 0;
   }
-  const all = await connection.manifest().finally(() => connection.close());
+  const all = (await connection.manifest().finally(() => connection.close())).filter((one) => !one.planned);
   if (wanted.length === 0) {
     process.stdout.write(globals.json ? `${JSON.stringify({ operations: all }, null, 2)}\n` : `${OWN}\n${overview(all)}\n${ENDING}`);
     return 0;

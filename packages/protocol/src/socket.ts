@@ -24,4 +24,6 @@ export interface OperationManifest {
   input: Record<string, unknown>;
   mcp: string | null;
   rest: string[];
+  /** Its engine is not built yet: it answers NOT_IMPLEMENTED. */
+  planned: boolean;
 }

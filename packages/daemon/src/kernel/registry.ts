@@ -69,6 +69,7 @@ export class Registry {
         input: this.inputSchema(operation),
         mcp: mcpName(operation),
         rest: Object.keys(operation.rest ?? {}),
+        planned: operation.planned ?? false,
       }));
   }
 }

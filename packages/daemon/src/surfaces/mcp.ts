@@ -229,6 +229,7 @@ function search(registry: Registry, caller: Caller, { query, limit }: Record<str
     .filter(
       (one) =>
         !one.stream &&
+        !one.planned &&
         !hidden.has(one.name) &&
         words.every((word) => `${one.name} ${one.summary}`.toLowerCase().includes(word)) &&
         reaches(caller.tier, one.tier as never),

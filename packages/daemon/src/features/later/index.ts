@@ -18,6 +18,7 @@ const missing = (
     input: z.looseObject(Object.fromEntries(parameters.map((parameter) => [parameter, z.string()]))),
     output: z.unknown(),
     rest: { [path]: {} },
+    planned: true,
   }).run(() => {
     throw new ArgusError("NOT_IMPLEMENTED", `${name} is not available yet: ${what} is missing in this build.`);
   });
