@@ -86,8 +86,8 @@ test("TASK-02: every field of a task is read back unchanged after a restart of t
   await host.system.services.tasks.set(Number(id), { session_id: "conversation" });
   const before = await look(host, id);
   await host.restart();
-  const { state: _1, idle: _2, elapsed: _3, ...after } = await look(host, id);
-  const { state: _4, idle: _5, elapsed: _6, ...expected } = before;
+  const { state: _1, idle: _2, elapsed: _3, load: _7, ...after } = await look(host, id);
+  const { state: _4, idle: _5, elapsed: _6, load: _8, ...expected } = before;
   assert.deepEqual(after, expected);
   assert.partialDeepStrictEqual(after, {
     id,

@@ -20,6 +20,8 @@ class RotatingFile {
   }
 
   write(line: string): void {
+    // The number of a closed file may be somebody else's by now: a late line once went to the supervisor and cost the connection.
+    if (this.#fd < 0) return;
     try {
       if (this.#size > ROTATE_BYTES) this.#rotate();
       this.#size += fs.writeSync(this.#fd, line);
@@ -38,6 +40,7 @@ class RotatingFile {
 
   close(): void {
     fs.closeSync(this.#fd);
+    this.#fd = -1;
   }
 }
 
