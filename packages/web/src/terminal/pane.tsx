@@ -33,6 +33,8 @@ class TerminalSession {
   readonly #path: string;
   readonly #started: boolean;
   #sent: Size | null = null;
+  /** The session has heard this viewer's size: a smaller one is somebody else's wish from now on. */
+  #told = false;
   #resizing: ReturnType<typeof setTimeout> | undefined;
 
   constructor(task: Task) {
@@ -42,6 +44,7 @@ class TerminalSession {
       onBytes: (bytes) => this.screen?.write(bytes),
       onOpen: () => {
         this.#sent = null; // a new connection is a new viewer to the session
+        this.#told = false;
         void this.#tellSize();
       },
       onSize: (cols, rows) => this.#apply({ cols, rows }),
@@ -73,7 +76,9 @@ class TerminalSession {
     if (this.#sent && this.#sent.cols === wanted.cols && this.#sent.rows === wanted.rows) return;
     this.#sent = wanted;
     try {
-      this.#apply(await ask<Size>("POST", `${this.#path}/resize?viewer=${this.attachment.viewer}`, { json: wanted }));
+      const size = await ask<Size>("POST", `${this.#path}/resize?viewer=${this.attachment.viewer}`, { json: wanted });
+      this.#told = true;
+      this.#apply(size);
     } catch {
       this.#sent = null; // told again with the next connection
     }
@@ -84,7 +89,7 @@ class TerminalSession {
     this.screen?.resize(size);
     // The note takes rows from the terminal: a few rows' difference must not make it come and go.
     const spare = this.squeezed.value ? 0 : NOTE_ROWS;
-    const smaller = this.#sent && wanted && (size.cols < wanted.cols || size.rows + spare < wanted.rows);
+    const smaller = this.#told && wanted && (size.cols < wanted.cols || size.rows + spare < wanted.rows);
     this.squeezed.value = smaller ? size : null;
   }
 

@@ -99,7 +99,10 @@ export async function openScreen(options: ScreenOptions): Promise<Screen> {
       return queued > QUEUE_BYTES ? parsed : undefined;
     },
     resize({ cols, rows }) {
-      if (cols !== terminal.cols || rows !== terminal.rows) terminal.resize(cols, rows);
+      // In its place between the bytes, which are parsed later: a redraw for 40 rows must not meet a terminal of 30.
+      terminal.write("", () => {
+        if (cols !== terminal.cols || rows !== terminal.rows) terminal.resize(cols, rows);
+      });
     },
     wanted,
     applicationCursor: () => terminal.modes.applicationCursorKeysMode,

@@ -47,6 +47,8 @@ export const stream = operation({
   /** Offset after the last byte of the run, once it has ended. */
   let total = 0;
   const drained: (() => void)[] = [];
+  /** The newest size told, or null while it has not changed. */
+  let resized: { cols: number; rows: number } | null = null;
   const push = (item: StreamItem, size: number): void | Promise<void> => {
     queue.push(item);
     queued += size;
@@ -72,8 +74,13 @@ export const stream = operation({
           // A redraw for 40 rows on a screen of 30 lands in the wrong place, and server-sent events have no other room for it.
           void push({ kind: "size", cols, rows }, 0);
           void push({ kind: "snapshot", offset, cols, rows, base64: data.toString("base64") }, data.length);
+          // A redraw takes a moment to make, and the notice of a new size does not wait for it.
+          if (resized && (resized.cols !== cols || resized.rows !== rows)) void push({ kind: "size", ...resized }, 0);
         },
-        onResize: (cols, rows) => void push({ kind: "size", cols, rows }, 0),
+        onResize: (cols, rows) => {
+          resized = { cols, rows };
+          void push({ kind: "size", cols, rows }, 0);
+        },
         onOutput: (offset, bytes) => push({ kind: "bytes", offset: offset + bytes.length, base64: bytes.toString("base64") }, bytes.length),
         onExit: () => {}, // told by onEnded, once the record is stored
       },
