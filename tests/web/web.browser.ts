@@ -36,7 +36,7 @@ function freePort(): Promise<number> {
 const APP_LIMIT_BYTES = 60 * 1024; // gzip, before the terminal's own chunk: loads in a second on a slow phone link
 
 for (const size of ["phone", "desk"] as const)
-  test(`WEB-01, WEB-03, WEB-06, WEB-08: from a login link to a typing agent and its diff (${size})`, async () => {
+  test(`WEB-01, WEB-03, WEB-06: from a login link to a typing agent and its diff (${size})`, async () => {
     await using host = await startHost({ rest: true });
     await using device = await Device.open(browser, { size });
     const { page } = device;
@@ -263,7 +263,7 @@ test("WEB-01: the service worker keeps the page under the build's hash and nothi
   await page.getByRole("link", { name: /idle/ }).waitFor();
 });
 
-test("WEB-07: a task is renamed, stopped, resumed, completed, archived and deleted from its menu", async () => {
+test("a task is renamed, stopped, resumed, completed, archived and deleted from its menu", async () => {
   await using host = await startHost({ rest: true });
   const task = await create(host, "echo");
   await using device = await Device.open(browser);
@@ -308,7 +308,7 @@ test("WEB-07: a task is renamed, stopped, resumed, completed, archived and delet
   assert.equal((await host.call<{ tasks: Task[] }>("task.list")).tasks.length, 0);
 });
 
-test("WEB-08: a project is added on the way to a task, and the daemon's errors stand where they belong", async () => {
+test("a project is added on the way to a task, and the daemon's errors stand where they belong", async () => {
   await using host = await startHost({ rest: true });
   await using device = await Device.open(browser, { size: "small" });
   const { page } = device;
