@@ -137,6 +137,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
   gate.approver = approvals;
   opened.defer(async () => {
     gate.stop();
+    await audit.flush();
     // What is half made is undone while there still are hands to do it.
     await services.creation?.settled();
   });

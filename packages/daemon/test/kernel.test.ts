@@ -272,3 +272,22 @@ onBothStores("LIFECYCLE-23: a database from a newer program is refused, naming w
     /newer Argus.*2999-01-01-future/.test(error.message),
   );
 });
+
+onBothStores("TOKEN-19: a keystroke's row follows its reply within a moment, and is in the chain", async (store) => {
+  const type = operation({
+    name: "keys.type",
+    summary: "Type",
+    tier: "write",
+    auditSoon: true,
+    input: z.object({ id: z.string() }),
+    output: z.object({}),
+  }).run(() => ({}));
+  const { gate, audit } = gateOf(store, [type]);
+  for (let n = 0; n < 3; n++) await gate.call("keys.type", { id: "7" }, { caller: owner });
+  assert.equal(await audit.verify(), null);
+  const rows = await store.db.selectFrom("audit").selectAll().execute();
+  assert.deepEqual(
+    rows.map((row) => `${row.caller} ${row.operation} ${row.task_id} ${row.outcome}`),
+    Array(3).fill("owner keys.type 7 ok"),
+  );
+});

@@ -24,6 +24,8 @@ declare module "./database.ts" {
   }
 }
 
+const SOON_MS = 50; // longer than any echo, shorter than anybody looks
+
 export interface AuditEntry {
   caller: Caller;
   operation: string;
@@ -40,6 +42,8 @@ export class Audit {
   #clock: Clock;
   #last: string | null = null;
   #tail: Promise<void> = Promise.resolve();
+  #soon: AuditEntry[] = [];
+  #timer: NodeJS.Timeout | null = null;
 
   constructor(store: Store, clock: Clock) {
     this.#store = store;
@@ -51,6 +55,19 @@ export class Audit {
     const mine = this.#tail.then(() => this.#record(entry));
     this.#tail = mine.catch(() => {});
     return mine;
+  }
+
+  /** For keystrokes: the row follows within a moment, off the way between a key and its echo. */
+  recordSoon(entry: AuditEntry): void {
+    this.#soon.push(entry);
+    this.#timer ??= setTimeout(() => void this.flush().catch(() => {}), SOON_MS);
+  }
+
+  /** Writes what `recordSoon` still holds. */
+  async flush(): Promise<void> {
+    if (this.#timer) clearTimeout(this.#timer);
+    this.#timer = null;
+    await Promise.all(this.#soon.splice(0).map((entry) => this.record(entry)));
   }
 
   async #record({ caller, operation, taskId, outcome, durationMs, rule }: AuditEntry): Promise<void> {
@@ -76,6 +93,7 @@ export class Audit {
 
   /** Id of the first row that does not fit its predecessor, or null. */
   async verify(): Promise<number | null> {
+    await this.flush();
     const rows = await this.#store.db.selectFrom("audit").selectAll().orderBy("id").execute();
     let last: string | null = null;
     for (const { id, hash, ...row } of rows) {

@@ -205,11 +205,11 @@ export class Gate {
     if (operation.tier === "readonly" && outcome !== "PERMISSION_DENIED") return; // TOKEN-19
     const id = (input as { id?: unknown } | null)?.id;
     const taskId = typeof id === "string" && /^\d{1,18}$/.test(id) ? id : (caller.taskId ?? null);
-    await this.#parts.audit
-      .record({ caller, operation: operation.name, taskId, outcome, durationMs: performance.now() - started, rule })
-      .catch((thrown) => {
-        this.#parts.log.error({ err: thrown, operation: operation.name }, "audit row could not be written");
-      });
+    const entry = { caller, operation: operation.name, taskId, outcome, durationMs: performance.now() - started, rule };
+    if (operation.auditSoon) return this.#parts.audit.recordSoon(entry);
+    await this.#parts.audit.record(entry).catch((thrown) => {
+      this.#parts.log.error({ err: thrown, operation: operation.name }, "audit row could not be written");
+    });
   }
 }
 

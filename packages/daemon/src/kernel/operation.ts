@@ -55,6 +55,8 @@ export interface Definition<I, In, O> {
   sse?: (item: O) => { id?: string; event?: string; data: string };
   /** Extra REST permission checks happen in the handler; this one line says what they are, for the reference. */
   note?: string;
+  /** The audit row may follow the reply by a moment (keystrokes). */
+  auditSoon?: boolean;
   /** The address is a promise, the engine is not built yet; lists leave it out. */
   planned?: boolean;
   /** Documentation that is run: through every surface, with equal replies. `$task` stands for the id of the given task. */

@@ -36,7 +36,8 @@ const list = operation({
   }),
   output: z.object({ rows: z.array(Row) }),
   example: { input: { caller: "nobody" }, output: { rows: [] } },
-}).run(async ({ task_id, caller, limit }, { store }) => {
+}).run(async ({ task_id, caller, limit }, { store, audit }) => {
+  await audit.flush();
   let query = store.db.selectFrom("audit").selectAll().orderBy("id", "desc").limit(limit);
   if (task_id) query = query.where("task_id", "=", task_id);
   if (caller) query = query.where("caller", "=", caller);

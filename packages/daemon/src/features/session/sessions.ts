@@ -93,6 +93,12 @@ export class TaskSessions {
     };
   }
 
+  /** The live session of a task named by id, or null. */
+  running(id: string): Live | null {
+    const live = /^\d{1,15}$/.test(id) ? this.live.get(Number(id)) : undefined;
+    return live && !live.starting ? live : null;
+  }
+
   find(row: TaskRow): Live {
     const live = this.live.get(row.id);
     if (!live || live.starting)
