@@ -40,6 +40,14 @@ function takeLock() {
   }
 }
 
+/** The runtime to hand over to: a given one, the pinned one, or the one that runs this when it is new enough. */
+function usableNode() {
+  const pinned = path.join(root, "node_modules", ".bin", "node");
+  const [major, minor] = process.versions.node.split(".").map(Number);
+  const fits = major > MIN[0] || (major === MIN[0] && minor >= MIN[1]);
+  return process.env.ARGUS_NODE ?? (existsSync(pinned) ? pinned : fits ? process.execPath : null);
+}
+
 function install() {
   process.stderr.write("Installing dependencies (first run, or the lockfile changed). This takes about half a minute.\n");
   // One retry: npm now and then gives up on a half-written cache entry left by a killed install.
@@ -49,10 +57,12 @@ function install() {
       stdio: ["ignore", 2, 2],
     });
     if (run.error) fail(`npm could not be started (${run.error.message}). Install Node 20 or newer together with npm.`);
-    if (run.status === 0) break;
+    // npm drops an optional package whose download failed without a word, and the runtime is one.
+    if (run.status === 0 && usableNode()) break;
+    if (run.status === 0 && attempt === 2) return; // no stamp: the next start tries again; what is missing is said below
     if (attempt === 2)
       fail("npm ci failed; see its message above. Check the network and the free disk space, then run the same command again.");
-    process.stderr.write("npm ci failed; trying once more.\n");
+    process.stderr.write("The installation is not complete; trying once more.\n");
   }
   writeFileSync(stamp, want);
 }
@@ -63,12 +73,7 @@ function fail(sentence) {
   process.exit(5);
 }
 
-const fits = (version) => {
-  const [major, minor] = version.split(".").map(Number);
-  return major > MIN[0] || (major === MIN[0] && minor >= MIN[1]);
-};
-const pinned = path.join(root, "node_modules", ".bin", "node");
-const node = process.env.ARGUS_NODE ?? (existsSync(pinned) ? pinned : fits(process.versions.node) ? process.execPath : null);
+const node = usableNode();
 if (!node)
   fail(
     `Node ${MIN.join(".")} or newer is needed; found ${process.version} and no bundled runtime for ${process.platform}-${process.arch}. Set ARGUS_NODE to a newer node.`,
