@@ -1,7 +1,7 @@
 /** `npm run prove`: the proofs that need more than Node: a browser, the real agent CLIs, a fresh clone. Arguments pick files by a part of their path. */
-import { spawn } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
+import { runTests } from "./runner.ts";
 
 const root = path.resolve(import.meta.dirname, "..");
 const wanted = process.argv.slice(2);
@@ -14,9 +14,4 @@ if (files.length === 0) {
   process.exit(2);
 }
 // One at a time: each starts daemons, browsers or agents of its own, and the machine may have two cores.
-const child = spawn(
-  process.execPath,
-  ["--disable-warning=ExperimentalWarning", "--test", "--test-timeout=900000", "--test-concurrency=1", ...files],
-  { cwd: root, stdio: "inherit" },
-);
-child.on("exit", (code, signal) => process.exit(signal ? 1 : (code ?? 1)));
+process.exit(await runTests(files, { cwd: root, timeoutMs: 900_000, concurrency: 1 }));

@@ -1,8 +1,8 @@
 /** `npm test`: every test file of the tree, with the runner of the runtime itself. Arguments pick files by a part of their path. */
-import { spawn } from "node:child_process";
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
+import { runTests } from "./runner.ts";
 
 const root = path.resolve(import.meta.dirname, "..");
 const wanted = process.argv.slice(2);
@@ -22,22 +22,11 @@ if (!process.env.ARGUS_TEST_POSTGRES)
 
 // A stray test must never meet the real home folder.
 const scratch = fs.mkdtempSync(path.join(os.tmpdir(), "argus-test-home-"));
-const child = spawn(
-  process.execPath,
-  [
-    "--disable-warning=ExperimentalWarning",
-    "--test",
-    "--test-timeout=600000",
-    `--test-concurrency=${Math.max(2, os.availableParallelism())}`,
-    ...files,
-  ],
-  {
-    cwd: root,
-    stdio: "inherit",
-    env: { ...process.env, HOME: scratch, ARGUS_HOME: path.join(scratch, ".argus"), ARGUS_API_PORT: undefined, ARGUS_MCP_PORT: undefined },
-  },
-);
-child.on("exit", (code, signal) => {
-  fs.rmSync(scratch, { recursive: true, force: true });
-  process.exit(signal ? 1 : (code ?? 1));
+const status = await runTests(files, {
+  cwd: root,
+  timeoutMs: 600_000,
+  concurrency: Math.max(2, os.availableParallelism()),
+  env: { ...process.env, HOME: scratch, ARGUS_HOME: path.join(scratch, ".argus"), ARGUS_API_PORT: undefined, ARGUS_MCP_PORT: undefined },
 });
+fs.rmSync(scratch, { recursive: true, force: true });
+process.exit(status);
